@@ -1,0 +1,8 @@
+"""Segmentation networks: one file per architecture, found by name.
+
+A network maps images (N, C, H, W), normalised float, to logits (N, leaves, H, W) at the same size, whatever the size.
+"""
+
+from figureground.networks.registry import NetworkSpec, create, list_networks, register, spec
+
+__all__ = ["NetworkSpec", "create", "list_networks", "register", "spec"]
