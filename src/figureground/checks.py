@@ -1,0 +1,62 @@
+"""Checks of arguments, shared by everything that takes pixels: a wrong call fails at the door and names the argument."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from figureground.errors import FiguregroundError
+
+__all__ = [
+    "ArgumentError",
+    "require_alpha",
+    "require_image",
+    "require_in_range",
+    "require_mask",
+    "require_same_size",
+]
+
+
+class ArgumentError(FiguregroundError, ValueError):
+    """An argument outside of its range or an array of the wrong shape or type."""
+
+
+def require_in_range(name: str, value: float, low: float, high: float = float("inf")) -> None:
+    """Raise `ArgumentError` unless `low <= value <= high`; NaN is outside of every range."""
+    if not low <= value <= high:
+        span = f"at least {low:g}" if high == float("inf") else f"from {low:g} to {high:g}"
+        raise ArgumentError(f"{name} must be {span}, not {value!r}")
+
+
+def require_image(name: str, image: NDArray[Any]) -> None:
+    """Raise `ArgumentError` unless `image` is uint8 `(H, W, 3)` with at least one pixel."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise ArgumentError(f"{name} must be uint8 of shape (H, W, 3), not {_describe(image)}")
+
+
+def require_alpha(name: str, alpha: NDArray[Any]) -> None:
+    """Raise `ArgumentError` unless `alpha` is floating point `(H, W)` with at least one pixel."""
+    if not np.issubdtype(alpha.dtype, np.floating) or alpha.ndim != 2 or alpha.size == 0:
+        raise ArgumentError(f"{name} must be floating point of shape (H, W), not {_describe(alpha)}")
+
+
+def require_mask(name: str, mask: NDArray[Any]) -> None:
+    """Raise `ArgumentError` unless `mask` is bool `(H, W)` with at least one pixel."""
+    if mask.dtype != np.bool_ or mask.ndim != 2 or mask.size == 0:
+        raise ArgumentError(f"{name} must be bool of shape (H, W), not {_describe(mask)}")
+
+
+def require_same_size(name: str, array: NDArray[Any], other_name: str, other: NDArray[Any]) -> None:
+    """Raise `ArgumentError` unless the first two axes, height and width, of both arrays agree."""
+    if array.shape[:2] != other.shape[:2]:
+        raise ArgumentError(f"{name} is {_extent(array)} but {other_name} is {_extent(other)}; they must have one size")
+
+
+def _describe(array: NDArray[Any]) -> str:
+    return f"{array.dtype} of shape {array.shape}"
+
+
+def _extent(array: NDArray[Any]) -> str:
+    return "x".join(str(side) for side in array.shape[:2]) + " (height x width)"

@@ -1,0 +1,20 @@
+"""Numbers for how well predicted masks agree with true ones."""
+
+from figureground.metrics.boundary import boundary_f, boundary_pixels
+from figureground.metrics.counts import Counts, counts, dice, iou, precision, recall
+from figureground.metrics.report import BinaryReport, ImageRecord
+from figureground.metrics.tree import TreeReport
+
+__all__ = [
+    "BinaryReport",
+    "Counts",
+    "ImageRecord",
+    "TreeReport",
+    "boundary_f",
+    "boundary_pixels",
+    "counts",
+    "dice",
+    "iou",
+    "precision",
+    "recall",
+]
