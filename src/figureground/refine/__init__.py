@@ -1,0 +1,15 @@
+"""Improvements of a mask or an alpha after the network: sharper outlines, fewer specks, no holes."""
+
+from figureground.refine.components import connected_areas, fill_holes, remove_specks
+from figureground.refine.erosion import erosion_kernel, soft_erosion
+from figureground.refine.guided import box_mean, guided_upsample
+
+__all__ = [
+    "box_mean",
+    "connected_areas",
+    "erosion_kernel",
+    "fill_holes",
+    "guided_upsample",
+    "remove_specks",
+    "soft_erosion",
+]
