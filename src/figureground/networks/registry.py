@@ -147,6 +147,7 @@ def create(name: str, **options: Any) -> nn.Module:
     leaves = options.get("leaves", 1)
     if not isinstance(leaves, int) or leaves < 1:
         raise NetworkError(
-            f"network '{name}' cannot have {leaves!r} leaves", remedy="give the number of leaves of the label tree, >= 1"
+            f"network '{name}' cannot have {leaves!r} leaves",
+            remedy="give the number of leaves of the label tree, >= 1",
         )
     return known.build(**options)

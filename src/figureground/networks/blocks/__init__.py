@@ -1,0 +1,1 @@
+"""Parts shared by the networks, each usable on its own."""

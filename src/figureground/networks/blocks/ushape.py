@@ -1,0 +1,70 @@
+"""The U: a contracting path, an expanding path, and skips by concatenation; the block at each level is a parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from figureground.networks.blocks.frame import SegmentationNetwork
+
+Block = Callable[[int, int], nn.Module]
+"""(input channels, output channels) -> a module that keeps height and width."""
+
+
+def pad_like(x: Tensor, reference: Tensor) -> Tensor:
+    """Zero-pad ``x`` (N, C, h, w) to the height and width of ``reference``, the odd pixel below and right."""
+    rows = reference.shape[-2] - x.shape[-2]
+    columns = reference.shape[-1] - x.shape[-1]
+    return F.pad(x, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
+
+
+class Up(nn.Module):
+    """Double the deep map by a 2x2 transposed convolution, put the skip before it, and apply a block."""
+
+    def __init__(self, deep: int, skip: int, outputs: int, block: Block) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose2d(deep, skip, 2, stride=2)
+        self.block = block(2 * skip, outputs)
+
+    def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
+        """(N, deep, h, w), (N, skip, H, W) -> (N, outputs, H, W), where h = floor(H / 2)."""
+        out: Tensor = self.block(torch.cat([skip, pad_like(self.up(deep), skip)], dim=1))
+        return out
+
+
+class UShape(SegmentationNetwork):
+    """U-Net skeleton over ``block``.
+
+    widths: channels of the contracting path, from full resolution down; the last is the bottom.
+    up_widths: channels of the expanding path, from the coarsest up; one fewer than ``widths``.
+    Odd sizes need no padding of the image: pooling rounds down and the upsampled map is zero-padded to its skip.
+    """
+
+    def __init__(
+        self, leaves: int, in_channels: int, widths: Sequence[int], up_widths: Sequence[int], block: Block
+    ) -> None:
+        super().__init__(multiple=1, least=2 ** (len(widths) - 1))
+        self.stem = block(in_channels, widths[0])
+        self.downs = nn.ModuleList(block(shallow, deep) for shallow, deep in pairwise(widths))
+        deeps = [widths[-1], *up_widths[:-1]]
+        skips = list(widths[-2::-1])
+        self.ups = nn.ModuleList(
+            Up(deep, skip, out, block) for deep, skip, out in zip(deeps, skips, up_widths, strict=True)
+        )
+        self.classify = nn.Conv2d(up_widths[-1], leaves, 1)
+
+    def compute(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> logits (N, leaves, H, W)."""
+        x = self.stem(x)
+        skips = []
+        for down in self.downs:
+            skips.append(x)
+            x = down(F.max_pool2d(x, 2))
+        for up in self.ups:
+            x = up(x, skips.pop())
+        logits: Tensor = self.classify(x)
+        return logits

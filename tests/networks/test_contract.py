@@ -1,0 +1,170 @@
+"""What every network in the folder promises; a new network is tested with no edit here, and there are no exceptions.
+
+Counts are taken at full width on the meta device, everything that computes uses the network's reduced options.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from figureground.errors import NetworkError
+from figureground.networks import create, list_networks, spec
+
+LEAVES = 2
+each_network = pytest.mark.parametrize("name", list_networks())
+
+
+def reduced(name: str, **options: object) -> nn.Module:
+    torch.manual_seed(0)
+    return create(name, **{**spec(name).reduced, "leaves": LEAVES, **options})
+
+
+def odd_size(name: str) -> tuple[int, int]:
+    known = spec(name)
+    return (known.min_size + known.stride) | 1, (known.min_size + known.stride + 6) | 1
+
+
+def images(name: str, batch: int = 1, channels: int = 3) -> Tensor:
+    return torch.randn(batch, channels, *odd_size(name), generator=torch.Generator().manual_seed(1))
+
+
+def training_loss(network: nn.Module, x: Tensor) -> Tensor:
+    """Mean cross-entropy of all outputs against a target of stripes, the background's logit being zero."""
+    torch.manual_seed(2)  # the same dropout each time
+    target = (torch.arange(x.shape[-1]) * (LEAVES + 1) // x.shape[-1]).expand(x.shape[0], *x.shape[-2:])
+    outputs = network.forward_training(x)
+    return sum(F.cross_entropy(F.pad(out, (0, 0, 0, 0, 1, 0)), target) for out in outputs.values()) / len(outputs)
+
+
+def parameter_count(name: str, **options: object) -> int:
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in create(name, **options).parameters())
+
+
+@each_network
+def test_parameter_counts(name):
+    known = spec(name)
+    assert known.source
+    assert parameter_count(name) == known.parameters
+    for options, count in known.counts.values():
+        assert parameter_count(name, **options) == count, options
+
+
+@each_network
+def test_odd_size_in_same_size_out(name):
+    network = reduced(name).eval()
+    least = spec(name).min_size
+    with torch.inference_mode():
+        for height, width in (odd_size(name), (least, least + 1)):
+            logits = network(torch.randn(2, 3, height, width))
+            assert logits.shape == (2, LEAVES, height, width)
+            assert logits.dtype == torch.float32
+            assert torch.isfinite(logits).all()
+
+
+@each_network
+def test_too_small_names_the_least_size(name):
+    least = spec(name).min_size
+    if least > 1:
+        with pytest.raises(NetworkError, match=f"{least}x{least}"):
+            reduced(name).eval()(torch.zeros(1, 3, least, least - 1))
+
+
+@each_network
+def test_gradient_reaches_every_parameter_with_batch_one(name):
+    network = reduced(name).train()
+    training_loss(network, images(name)).backward()
+    for key, parameter in network.named_parameters():
+        assert parameter.grad is not None, f"no gradient reaches {key}"
+        assert torch.isfinite(parameter.grad).all(), f"the gradient of {key} is not finite"
+
+
+@each_network
+def test_training_outputs(name):
+    network, x = reduced(name).train(), images(name)
+    outputs = network.forward_training(x)
+    assert all(key == "logits" or key.startswith("aux_") for key in outputs)
+    assert all(out.shape == (1, LEAVES, *x.shape[-2:]) for out in outputs.values())
+    network.eval()
+    with torch.inference_mode():
+        torch.testing.assert_close(network.forward_training(x)["logits"], network(x))
+
+
+@each_network
+def test_a_step_lowers_the_loss(name):
+    network, x = reduced(name).train(), images(name, batch=2)
+    before = training_loss(network, x)
+    before.backward()
+    # A step that by the slope alone would take a hundredth off the loss, whatever the scale of the gradient.
+    slope = sum(float(parameter.grad.square().sum()) for parameter in network.parameters())
+    assert math.isfinite(slope)
+    assert slope > 0
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter -= 0.01 * before / slope * parameter.grad
+        assert training_loss(network, x) < before
+
+
+@each_network
+def test_save_and_load(name):
+    network = reduced(name).eval()
+    other = create(name, **{**spec(name).reduced, "leaves": LEAVES}).eval()
+    other.load_state_dict(load(save({key: value.contiguous() for key, value in network.state_dict().items()})))
+    x = images(name)
+    with torch.inference_mode():
+        assert torch.equal(network(x), other(x))
+
+
+@each_network
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
+def test_onnx_with_dynamic_batch_and_size(name):
+    network, x = reduced(name).eval(), images(name, batch=2)
+    file, dynamic = io.BytesIO(), {0: "batch", 2: "height", 3: "width"}
+    torch.onnx.export(
+        network, (x,), file, dynamo=False, opset_version=17, input_names=["image"], output_names=["logits"],
+        dynamic_axes={"image": dynamic, "logits": dynamic},
+    )  # fmt: skip
+    session = onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
+    height, width = odd_size(name)
+    for other in (x, torch.randn(1, 3, height + 14, width + 33)):
+        with torch.inference_mode():
+            expected = network(other).numpy()
+        (found,) = session.run(None, {"image": other.numpy()})
+        assert found.shape == expected.shape
+        assert np.abs(found - expected).max() <= 1e-4 * max(1.0, np.abs(expected).max())
+
+
+@each_network
+def test_channels_last(name):
+    network, x = reduced(name).eval(), images(name)
+    with torch.inference_mode():
+        expected = network(x)
+        found = network.to(memory_format=torch.channels_last)(x.to(memory_format=torch.channels_last))
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
+
+
+@each_network
+def test_depth_as_fourth_channel(name):
+    if not spec(name).depth:
+        assert "in_channels" not in spec(name).options
+        return
+    network, x = reduced(name, in_channels=4).train(), images(name, channels=4).requires_grad_()
+    training_loss(network, x).backward()
+    assert x.grad[:, 3].abs().max() > 0, "the depth channel changes nothing"
+
+
+@pytest.mark.slow
+@each_network
+def test_compiled(name):
+    network, x = reduced(name).eval(), images(name)
+    with torch.inference_mode():
+        torch.testing.assert_close(torch.compile(network)(x), network(x), rtol=1e-3, atol=1e-3)
