@@ -1,0 +1,60 @@
+"""What tests of several folders need."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def photos() -> Path:
+    """The folder of real photos. They are not part of the project; FIGUREGROUND_DATA says where they are."""
+    folder = os.environ.get("FIGUREGROUND_DATA")
+    if not folder:
+        pytest.skip("set FIGUREGROUND_DATA to the folder of the photos")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of a few hundred bytes that calls bright pixels a person: logit = (mean of R, G and B - 96) / 16."""
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper
+
+    from figureground.labels import LabelTree
+    from figureground.runtime.bundle import Bundle
+    from figureground.runtime.sizing import Sizing
+
+    nodes = [
+        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Sub", ["pixels", "middle"], ["centred"]),
+        helper.make_node("Mul", ["centred", "slope"], ["scaled"]),
+        helper.make_node("Transpose", ["scaled"], ["channels"], perm=[0, 3, 1, 2]),
+        helper.make_node("ReduceMean", ["channels"], ["logits"], axes=[1], keepdims=1),
+    ]
+    constants = [
+        helper.make_tensor("middle", TensorProto.FLOAT, [], [96.0]),
+        helper.make_tensor("slope", TensorProto.FLOAT, [], [1 / 16]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", "h", "w", 3])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 1, "h", "w"])],
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(model)
+    bundle = Bundle.create(
+        model.SerializeToString(),
+        name="tiny",
+        labels=LabelTree.person(),
+        sizing=Sizing(area=128 * 128),
+        threshold=0.5,
+        card={"description": "calls bright pixels a person; for tests"},
+    )
+    path = tmp_path_factory.mktemp("bundle") / "tiny.onnx"
+    bundle.save(path)
+    return path
