@@ -127,7 +127,7 @@ class Bundle:
         model, entry = _split(data, origin)
         if entry is None:
             raise BundleError(
-                f"{origin}: an ONNX model, but not a figureground bundle (it has no '{METADATA_KEY.decode()}' metadata)",
+                f"{origin}: an ONNX model, but no bundle (it has no '{METADATA_KEY.decode()}' metadata)",
                 remedy="attach labels, sizing and threshold with Bundle.create",
             )
         metadata = _parse(entry, origin)
@@ -177,10 +177,11 @@ def attach_metadata(model_bytes: bytes, metadata: Mapping[str, Any]) -> bytes:
         BundleError: not an ONNX model, or metadata that JSON cannot hold.
     """
     model, _ = _split(model_bytes, "model")
-    stamped = {key: value for key, value in metadata.items() if key != "sha256"}
     try:
+        # Through JSON and back: the digest is taken of what a reader will see (string keys, lists for tuples).
+        stamped = json.loads(json.dumps(dict(metadata), allow_nan=False))
         stamped["sha256"] = _digest(model, stamped)
-        text = json.dumps(stamped, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(stamped, ensure_ascii=False)
         return model + wire.write_entry(METADATA_KEY, text.encode())
     except (TypeError, ValueError) as error:
         raise BundleError(f"metadata cannot be written as JSON: {error}") from error

@@ -1,0 +1,99 @@
+"""The networks that come with the package, and how to load one of them or any bundle file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from figureground.errors import UnknownNetworkError, suggest
+from figureground.runtime.bundle import Bundle
+from figureground.runtime.onnx_segmenter import OnnxSegmenter
+from figureground.runtime.photo import Source
+from figureground.runtime.segmentation import Segmentation
+from figureground.runtime.segmenter import Segmenter
+
+DEFAULT = "person"
+WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
+
+
+def shipped() -> dict[str, Path]:
+    """The networks inside the package: name -> bundle file, sorted by name.
+
+    >>> import figureground as fg
+    >>> "person" in fg.shipped()
+    True
+    """
+    return {path.stem: path for path in sorted(WEIGHTS.glob("*.onnx"))}
+
+
+def find(name_or_file: str | os.PathLike[str]) -> Path:
+    """The bundle file of a shipped network's name, or the path of a file as it came.
+
+    A string is a file when it ends in `.onnx` or exists; a shipped name wins over a file of the same name.
+
+    Raises:
+        UnknownNetworkError: neither a shipped network nor a file.
+    """
+    known = shipped()
+    if isinstance(name_or_file, str) and name_or_file in known:
+        return known[name_or_file]
+    path = Path(name_or_file)
+    if not isinstance(name_or_file, str) or path.suffix.lower() == ".onnx" or path.is_file():
+        return path
+    raise UnknownNetworkError(f"no network '{name_or_file}'", remedy=suggest(name_or_file, known))
+
+
+def load(
+    name_or_file: str | os.PathLike[str] = DEFAULT,
+    *,
+    threads: int | None = None,
+    providers: Sequence[str] = ("CPUExecutionProvider",),
+) -> Segmenter:
+    """The segmenter of a shipped network or of a bundle file.
+
+    Args:
+        name_or_file: a name that `shipped` lists, or the path of an `.onnx` bundle.
+        threads: cores that one run of the network may use; at most 4 and no more than there are, when not given.
+        providers: ONNX Runtime execution providers, the preferred one first.
+
+    Raises:
+        UnknownNetworkError: no shipped network of that name, and no such file.
+        BundleError: a file that is no bundle, damaged, or of a newer version.
+        NetworkError: a provider this onnxruntime does not have.
+
+    >>> import figureground as fg
+    >>> fg.load("person")
+    OnnxSegmenter('person')
+    """
+    return OnnxSegmenter(Bundle.read(find(name_or_file)), threads=threads, providers=providers)
+
+
+def segment(source: Source, *, network: str = DEFAULT, threshold: float | None = None) -> Segmentation:
+    """Find the people in one image with a shipped network, which is loaded once and kept.
+
+    Args:
+        source: a path, a PIL image, a uint8 array (H, W, 3), the bytes of an image file, or a binary stream.
+        network: a name that `shipped` lists. For a bundle file, `load` it and call that.
+        threshold: alpha from which a pixel counts as a person; the network's own when not given.
+
+    Raises:
+        UnknownNetworkError: no shipped network of that name.
+        SourceError: no such file.
+        ImageError: not an image, a damaged one, or one with too many pixels.
+
+    >>> import figureground as fg
+    >>> result = fg.segment(demo_photo)
+    >>> 0.2 < result.mask.mean() < 0.9
+    True
+    """
+    return _kept(network)(source, threshold=threshold)
+
+
+@lru_cache(maxsize=4)
+def _kept(name: str) -> Segmenter:
+    known = shipped()
+    if name not in known:
+        raise UnknownNetworkError(f"no network '{name}'", remedy=suggest(name, known))
+    return load(known[name])

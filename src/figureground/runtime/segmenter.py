@@ -1,0 +1,168 @@
+"""What everything that predicts looks like from outside: an image in, a `Segmentation` out."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from figureground import images
+from figureground.errors import FiguregroundError
+from figureground.labels import LabelTree
+from figureground.runtime.photo import Photo, Source
+from figureground.runtime.segmentation import Segmentation, checked_threshold
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A photo with its picture at the network's size, and the seconds that took."""
+
+    photo: Photo
+    image: NDArray[np.uint8]
+    seconds: float
+
+
+class Segmenter(ABC):
+    """Anything that finds figures: one network, several, one behind a wire. A subclass says how to do one image.
+
+    Args:
+        name: what people call it.
+        labels: the label tree of its results.
+        threshold: alpha from which a pixel counts as figure, where a call does not say otherwise.
+
+    >>> import figureground as fg
+    >>> segmenter = fg.load("person")
+    >>> segmenter.name, segmenter.labels.names
+    ('person', ('person',))
+    >>> result = segmenter(demo_photo)
+    >>> [r.is_empty for r in segmenter.batch([demo_photo, demo_photo])]
+    [False, False]
+    """
+
+    def __init__(self, name: str, labels: LabelTree, threshold: float) -> None:
+        self.name = name
+        self.labels = labels
+        self.threshold = checked_threshold(threshold)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+    @abstractmethod
+    def network_size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) at which `probabilities` wants to see a photo of `height` x `width` pixels."""
+
+    @abstractmethod
+    def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probability of every leaf of the label tree; what is missing to 1 is the background's.
+
+        Called from several threads at once.
+
+        Args:
+            image: uint8 (h, w, 3), RGB, at a size that `network_size` gives.
+
+        Returns:
+            float32 (leaves, h', w'); h', w' may differ from h, w.
+        """
+
+    def __call__(self, source: Source, *, threshold: float | None = None) -> Segmentation:
+        """Segment one image: a path, a PIL image, a uint8 array (H, W, 3), the bytes of a file, or a binary stream.
+
+        Raises:
+            SourceError: no such file.
+            ImageError: not an image, a damaged one, or one with too many pixels.
+        """
+        return self._run(self._fit(source), threshold)
+
+    @overload
+    def batch(
+        self,
+        sources: Iterable[Source],
+        *,
+        threshold: float | None = None,
+        workers: int = 2,
+        ahead: int = 4,
+        on_error: Literal["raise"] = "raise",
+    ) -> Iterator[Segmentation]: ...
+
+    @overload
+    def batch(
+        self,
+        sources: Iterable[Source],
+        *,
+        threshold: float | None = None,
+        workers: int = 2,
+        ahead: int = 4,
+        on_error: Literal["yield"],
+    ) -> Iterator[Segmentation | FiguregroundError]: ...
+
+    def batch(
+        self,
+        sources: Iterable[Source],
+        *,
+        threshold: float | None = None,
+        workers: int = 2,
+        ahead: int = 4,
+        on_error: Literal["raise", "yield"] = "raise",
+    ) -> Iterator[Segmentation | FiguregroundError]:
+        """Segment many images, in order, one result per source, while the next ones are being decoded.
+
+        Lazy: nothing is read before the first result is asked for, and never more than `ahead` images beyond the
+        result in hand. Closing the iterator, or dropping it, stops the threads.
+
+        Args:
+            sources: any iterable, an endless one too. It is read from the thread that asks for results.
+            threshold: as in a call.
+            workers: threads that decode.
+            ahead: images decoded but not yet segmented, at most.
+            on_error: "raise" ends the iteration with the first image that cannot be used; "yield" gives its
+                `FiguregroundError` in the place of its result and goes on.
+        """
+        if workers < 1 or ahead < 1 or on_error not in ("raise", "yield"):
+            raise FiguregroundError(
+                f"batch with workers={workers}, ahead={ahead}, on_error={on_error!r}",
+                remedy="workers and ahead are at least 1, on_error is 'raise' or 'yield'",
+            )
+        return self._batch(iter(sources), threshold, workers, ahead, on_error == "yield")
+
+    def _batch(
+        self, sources: Iterator[Source], threshold: float | None, workers: int, ahead: int, yield_errors: bool
+    ) -> Iterator[Segmentation | FiguregroundError]:
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="figureground-decode")
+        waiting: deque[Future[_Fitted]] = deque()
+        try:
+            waiting.extend(pool.submit(self._fit, source) for source in islice(sources, ahead))
+            while waiting:
+                fitted = waiting.popleft()
+                waiting.extend(pool.submit(self._fit, source) for source in islice(sources, 1))
+                result: Segmentation | FiguregroundError
+                try:
+                    result = self._run(fitted.result(), threshold)
+                except FiguregroundError as error:
+                    if not yield_errors:
+                        raise
+                    result = error
+                yield result
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _fit(self, source: Source) -> _Fitted:
+        started = time.perf_counter()
+        photo = Photo(source)
+        size = self.network_size(*photo.size)
+        image = images.resize(photo.preview(min(size)), size)
+        return _Fitted(photo, image, time.perf_counter() - started)
+
+    def _run(self, fitted: _Fitted, threshold: float | None) -> Segmentation:
+        started = time.perf_counter()
+        leaves = self.probabilities(fitted.image)
+        elapsed = fitted.seconds + time.perf_counter() - started
+        chosen = self.threshold if threshold is None else threshold
+        return Segmentation(fitted.photo, leaves, self.labels, threshold=chosen, elapsed=elapsed)
