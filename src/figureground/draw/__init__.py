@@ -1,0 +1,24 @@
+"""Pictures of results: pure functions from arrays to arrays. No function changes its input."""
+
+from figureground.draw.background import blur_background, composite, replace_background
+from figureground.draw.color import parse_color
+from figureground.draw.cutout import cutout, eight_bit
+from figureground.draw.foreground import foreground_colors
+from figureground.draw.layout import checkerboard, legend, side_by_side
+from figureground.draw.marks import contour, label_map, overlay
+
+__all__ = [
+    "blur_background",
+    "checkerboard",
+    "composite",
+    "contour",
+    "cutout",
+    "eight_bit",
+    "foreground_colors",
+    "label_map",
+    "legend",
+    "overlay",
+    "parse_color",
+    "replace_background",
+    "side_by_side",
+]
