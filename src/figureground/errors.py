@@ -1,6 +1,6 @@
 """Errors that say what was wrong, where, and what to type instead.
 
-Every failure a user can cause is a `FiguregroundError`: one line of text and the exit code that the command line ends with.
+Every failure a user can cause is a `FiguregroundError`: one line of text and the exit code of the command line.
 
 | exit code | what it means |
 | --- | --- |
@@ -40,14 +40,14 @@ __all__ = [
 class FiguregroundError(Exception):
     """A failure with a cause that the user can act on.
 
-    `message` says what was wrong and where, `remedy` what to do about it. Both are folded to one line, because they end up
-    behind "figureground:" in a terminal or in a log with one record per line.
+    `message` says what was wrong and where, `remedy` what to do about it. Both are folded to one line, because they
+    end up behind "figureground:" in a terminal or in a log with one record per line.
     """
 
     exit_code: int = 2
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
-        # The arguments are kept as they came so that the error survives pickling (worker processes send errors home).
+        # The message goes to the base class as it came, so that the error survives pickling between processes.
         super().__init__(message)
         self.message = _one_line(message)
         self.remedy = _one_line(remedy)

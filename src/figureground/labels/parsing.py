@@ -1,0 +1,74 @@
+"""Labels to and from plain dictionaries and YAML files, with errors that name the place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import Any
+
+from figureground.errors import LabelError, MissingExtraError, suggest
+from figureground.labels.label import Label
+
+__all__ = ["entries_of", "entry_of", "load_yaml", "parse_labels"]
+
+KEYS = ("name", "color", "parent", "flip")
+
+
+def entries_of(data: object, where: str) -> list[object]:
+    """Return the list under `labels`; `where` names the source in the error."""
+    entries = data.get("labels") if isinstance(data, Mapping) else None
+    if not isinstance(entries, Sequence) or isinstance(entries, str):
+        example = "labels: [{name: person, color: [255, 0, 0]}]"
+        raise LabelError(f"{where} has no list under 'labels'", remedy=f"write {example}")
+    return list(entries)
+
+
+def parse_labels(entries: Sequence[object], places: Sequence[str]) -> list[Label]:
+    """Turn dictionaries into labels; `places` says where each was written, for the errors."""
+    return [_label(entry, place) for entry, place in zip(entries, places, strict=True)]
+
+
+def _label(entry: object, place: str) -> Label:
+    if not isinstance(entry, Mapping):
+        raise LabelError(f"{place}: expected a name and a color, got {entry!r}")
+    for key in entry:
+        if key not in KEYS:
+            raise LabelError(f"{place}: unknown key '{key}'", remedy=suggest(str(key), KEYS))
+    for key in ("name", "color"):
+        if key not in entry:
+            raise LabelError(f"{place}: '{key}' is missing")
+    for key in ("parent", "flip"):
+        if not isinstance(entry.get(key), str | None):
+            raise LabelError(f"{place}: '{key}' must be the name of a label, got {entry[key]!r}")
+    color = tuple(entry["color"]) if isinstance(entry["color"], list) else entry["color"]
+    return Label(entry["name"], color, entry.get("parent"), entry.get("flip"))
+
+
+def entry_of(label: Label) -> dict[str, Any]:
+    """Return a label as a dictionary, leaving out what it does not have."""
+    entry: dict[str, Any] = {"name": label.name, "color": list(label.color)}
+    if label.parent is not None:
+        entry["parent"] = label.parent
+    if label.flip is not None:
+        entry["flip"] = label.flip
+    return entry
+
+
+def load_yaml(path: str | PathLike[str]) -> tuple[object, list[int]]:
+    """Read a YAML file; return its content and the line (from 1) on which each entry under `labels` starts."""
+    try:
+        import yaml
+    except ImportError:
+        raise MissingExtraError(f"reading '{path}' needs PyYAML", remedy="pip install pyyaml") from None
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise LabelError(f"cannot read the label tree '{path}': {error}") from error
+    lines: list[int] = []
+    for key, value in root.value if isinstance(root, yaml.MappingNode) else ():
+        if key.value == "labels" and isinstance(value, yaml.SequenceNode):
+            lines = [node.start_mark.line + 1 for node in value.value]
+    return data, lines
