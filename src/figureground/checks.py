@@ -1,4 +1,4 @@
-"""Checks of arguments, shared by everything that takes pixels: a wrong call fails at the door and names the argument."""
+"""Checks of arguments for everything that takes pixels: a wrong call fails at the door and names the argument."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ def composite(
 ) -> NDArray[np.uint8]:
     """Lay `foreground` over `background`: `alpha * foreground + (1 - alpha) * background`, alpha taken in 256 steps.
 
-    Both pictures are uint8 `(H, W, 3)`, alpha is floating point `(H, W)`, the result uint8 `(H, W, 3)`. Wrong arrays raise
-    `ArgumentError`.
+    Both pictures are uint8 `(H, W, 3)`, alpha is floating point `(H, W)`, the result uint8 `(H, W, 3)`. Wrong arrays
+    raise `ArgumentError`.
     """
     require_image("foreground", foreground)
     require_image("background", background)
@@ -41,8 +41,8 @@ def replace_background(
     Args:
         image: uint8 `(H, W, 3)`.
         alpha: floating point `(H, W)` in [0, 1].
-        background: a colour, or a picture uint8 `(h, w, 3)` of any size. The picture is scaled until it covers the whole
-            result, and what stands over is cut off evenly on both sides.
+        background: a colour, or a picture uint8 `(h, w, 3)` of any size. The picture is scaled until it covers the
+            whole result, and what stands over is cut off evenly on both sides.
 
     Returns:
         uint8 `(H, W, 3)`. At soft edges the person's own colours are estimated, so the old background leaves no fringe.
@@ -61,9 +61,7 @@ def replace_background(
     return composite(person, alpha, behind)
 
 
-def blur_background(
-    image: NDArray[np.uint8], alpha: NDArray[np.floating[Any]], radius: float
-) -> NDArray[np.uint8]:
+def blur_background(image: NDArray[np.uint8], alpha: NDArray[np.floating[Any]], radius: float) -> NDArray[np.uint8]:
     """Blur everything but the person, as a wide-open lens would.
 
     The blur averages background pixels only: a person's pixel weighs `1 - alpha`, so no halo of the person's colours
@@ -87,13 +85,12 @@ def blur_background(
     return composite(person, alpha, _blur_weighted(image, 1 - alpha, radius))
 
 
-def _blur_weighted(
-    image: NDArray[np.uint8], weight: NDArray[np.floating[Any]], radius: float
-) -> NDArray[np.uint8]:
+def _blur_weighted(image: NDArray[np.uint8], weight: NDArray[np.floating[Any]], radius: float) -> NDArray[np.uint8]:
     """Gaussian mean of the colours, each pixel weighted.
 
-    Premultiplied colours and their weights are blurred alike and divided at the end. A wide blur has no detail left, so it
-    is done on a reduced picture; a quarter of the radius is fine enough that the pixels of that picture do not show.
+    Premultiplied colours and their weights are blurred alike and divided at the end. A wide blur has no detail left,
+    so it is done on a reduced picture; a quarter of the radius is fine enough that the pixels of that picture do not
+    show.
     """
     height, width = weight.shape
     picture = Image.fromarray(cutout(image, weight)).convert("RGBa")

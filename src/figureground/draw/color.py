@@ -34,7 +34,7 @@ def parse_color(text: str) -> RGB:
 
 
 def require_color(name: str, color: Sequence[int]) -> RGB:
-    """Return `color` as a plain triple; raise `ArgumentError` naming the argument unless it is three numbers in 0 to 255."""
+    """Return `color` as a plain triple; raise `ArgumentError` unless it is three numbers from 0 to 255."""
     if len(color) != 3 or not all(0 <= channel <= 255 for channel in color):
         raise ArgumentError(f"{name} must be three numbers from 0 to 255, not {tuple(color)}")
     red, green, blue = (int(channel) for channel in color)

@@ -15,8 +15,8 @@ __all__ = ["cutout", "eight_bit"]
 def cutout(image: NDArray[np.uint8], alpha: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     """Put `alpha` behind the colours of `image`. The colours are copied as they are, also where alpha is 0.
 
-    At a soft edge a photo's colours are a mixture of person and background; pass `foreground_colors(image, alpha)` as the
-    image where that mixture must not show.
+    At a soft edge a photo's colours are a mixture of person and background; pass `foreground_colors(image, alpha)` as
+    the image where that mixture must not show.
 
     Args:
         image: uint8 `(H, W, 3)`.

@@ -1,9 +1,9 @@
 """What colour is the person at a soft edge, where the camera saw person and background mixed?
 
 The photo's colour is I = a F + (1 - a) B, with known alpha `a` and unknown foreground F and background B. As in fast
-multi-level foreground estimation (Germer et al., arXiv 2006.14970) both are carried from coarse to fine, and the equation
-is satisfied at the end. We differ in how they are carried: by one push-pull pass (Gortler et al., SIGGRAPH 1996) that fills
-in the surely-foreground and the surely-background colours from nearby, without iterations.
+multi-level foreground estimation (Germer et al., arXiv 2006.14970) both are carried from coarse to fine, and the
+equation is satisfied at the end. We differ in how they are carried: by one push-pull pass (Gortler et al., SIGGRAPH
+1996) that fills in the surely-foreground and the surely-background colours from nearby, without iterations.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ _SAMPLES = 768
 _SURE = 0.1
 """Alpha within this distance of 1 or 0 votes for the colour of foreground or background, the more the nearer."""
 
+_SOFT = 5
+"""Nearer to 0 or 255 than this, alpha in 256 steps counts as hard: a network's alpha is rarely quite 0 or 1."""
+
 _TRUST = 0.05
 """Weight of the coarser level's colour against the samples of a cell, whose weight is at most 1."""
 
@@ -37,8 +40,8 @@ _Floats = NDArray[np.float32]
 def foreground_colors(image: NDArray[np.uint8], alpha: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     """Replace the colours at soft edges by the estimated colours of the foreground alone.
 
-    Only pixels whose alpha is neither 0 nor 1 in 8 bits change. Composited with the same alpha over the old background the
-    result looks like the photo; over any other background no fringe of the old one is left.
+    Only pixels with alpha from 0.02 to 0.98 change. Composited with the same alpha over the old background
+    the result looks like the photo; over any other background no fringe of the old one is left.
 
     Args:
         image: uint8 `(H, W, 3)`.
@@ -55,8 +58,7 @@ def foreground_colors(image: NDArray[np.uint8], alpha: NDArray[np.floating[Any]]
     require_same_size("alpha", alpha, "image", image)
     out = image.copy()
     steps = eight_bit(alpha).ravel()
-    # 1 to 254 are soft; in uint8, 0 - 1 wraps to 255, so one comparison finds them.
-    soft = np.flatnonzero((steps - np.uint8(1)) < 254)
+    soft = np.flatnonzero((steps >= _SOFT) & (steps <= 255 - _SOFT))
     if not soft.size:
         return out
     stride = max(1, min(alpha.shape) // _SAMPLES)
@@ -82,7 +84,8 @@ def _unmix(mixed: NDArray[np.uint8], a: _Floats, foreground: _Floats, background
     """
     rest = mixed - a * foreground - (1 - a) * background
     estimate = foreground + rest * (a / (a * a + (1 - a) * (1 - a)))
-    return np.clip(estimate + np.float32(0.5), 0, 255).astype(np.uint8)
+    rounded: NDArray[np.uint8] = np.clip(estimate + np.float32(0.5), 0, 255).astype(np.uint8)
+    return rounded
 
 
 def _spread(colors: _Floats, weights: _Floats) -> _Floats:
@@ -97,7 +100,7 @@ def _spread(colors: _Floats, weights: _Floats) -> _Floats:
             break
         sums = _halve(sums)
     top = levels.pop()
-    filled = top[..., :3] / np.maximum(top[..., 3:], np.float32(1e-6))
+    filled = (top[..., :3] / np.maximum(top[..., 3:], np.float32(1e-6))).astype(np.float32)
     for level in reversed(levels):
         guess = _double(filled)[: level.shape[0], : level.shape[1]]
         filled = (level[..., :3] + np.float32(_TRUST) * guess) / (level[..., 3:] + np.float32(_TRUST))

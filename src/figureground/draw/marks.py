@@ -102,7 +102,10 @@ def label_map(
         raise ArgumentError(f"index_map holds {index_map[~known][0]}, but there are {len(colors)} colors")
     palette = np.zeros((256, 3), dtype=np.uint8)
     palette[_IGNORE] = _IGNORE_COLOR
-    palette[: len(colors) + 1] = [require_color("background", background), *(require_color("colors", c) for c in colors)]
+    palette[: len(colors) + 1] = [
+        require_color("background", background),
+        *(require_color("colors", c) for c in colors),
+    ]
     painted: NDArray[np.uint8] = palette[index_map]
     return painted
 
@@ -110,8 +113,8 @@ def label_map(
 def _line_profile(width: float, sigma: float) -> list[int]:
     """Opacity of the line for each value of the blurred mask.
 
-    Across a straight edge, a Gaussian blur turns distance into the normal distribution. Read backwards, the blurred value
-    tells the distance to the edge, and so how much of the pixel the line covers.
+    Across a straight edge, a Gaussian blur turns distance into the normal distribution. Read backwards, the blurred
+    value tells the distance to the edge, and so how much of the pixel the line covers.
     """
     normal = NormalDist(sigma=sigma)
     profile = [0]

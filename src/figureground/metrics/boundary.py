@@ -1,8 +1,8 @@
 """Boundary F-score: how well the outlines agree, whatever the size of the areas inside them.
 
-After the DAVIS benchmark (Perazzi et al., CVPR 2016), whose measure goes back to Martin et al., PAMI 2004. We differ from
-DAVIS in two places: a mask without an outline (empty, or the whole picture) only scores if the other mask equals it, and
-the default tolerance is that of the BSDS benchmark, 0.0075 of the diagonal instead of 0.008.
+After the DAVIS benchmark (Perazzi et al., CVPR 2016), whose measure goes back to Martin et al., PAMI 2004. We differ
+from DAVIS in two places: a mask without an outline (empty, or the whole picture) only scores if the other mask equals
+it, and the default tolerance is that of the BSDS benchmark, 0.0075 of the diagonal instead of 0.008.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ def _share_within(edge: NDArray[np.bool_], other: NDArray[np.bool_], radius: int
     """Share of the pixels of `edge` with a pixel of `other` at most `radius` away.
 
     A disk is a stack of horizontal runs, and a running sum along the rows says with one subtraction whether a run holds
-    anything. So the work grows with the length of the outline times the radius, not with the area of the picture or disk.
+    anything. So the work grows with the length of the outline times the radius, not with the area of the picture or
+    disk.
     """
     height, width = other.shape
     before = np.zeros((height, width + 1), dtype=np.int32)

@@ -1,7 +1,8 @@
 """The four pixel counts, and the numbers that follow from them.
 
-One convention holds for every ratio here: where its denominator is zero, it is 1.0 if the two masks agree everywhere and
-0.0 otherwise. So an empty prediction for an empty scene is perfect in every number, and nobody gains from saying nothing.
+One convention holds for every ratio here: where its denominator is zero, it is 1.0 if the two masks agree everywhere
+and 0.0 otherwise. So an empty prediction for an empty scene is perfect in every number, and nobody gains from saying
+nothing.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ class BinaryReport:
         | key | meaning |
         | --- | --- |
         | `images` | number of images |
-        | `dice_image_mean`, `iou_image_mean` | image means; 1 for an empty scene left empty, 0 for one with a single pixel in it |
+        | `dice_image_mean`, `iou_image_mean` | image means; an empty scene scores 1 if left empty, else 0 |
         | `dice_dataset`, `iou_dataset` | dataset numbers |
         | `boundary_f` | image mean of the boundary F-score |
         | `precision`, `recall` | dataset numbers |

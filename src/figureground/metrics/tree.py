@@ -1,4 +1,4 @@
-"""The report for a whole label tree: one `BinaryReport` for each node, so a person and a left arm are measured alike."""
+"""The report for a whole label tree: one `BinaryReport` per node, so a person and a left arm are measured alike."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ IGNORE = 255
 class TreeReport:
     """Collects index maps and reports on every node of the tree.
 
-    An index map is an integer array `(H, W)` in which 0 is background and k + 1 is leaf k of `labels.leaves`. In the true
-    map `IGNORE` (255) marks pixels that are not counted. A node's mask is the union of its leaves' pixels.
+    An index map is an integer array `(H, W)` in which 0 is background and k + 1 is leaf k of `labels.leaves`. In the
+    true map `IGNORE` (255) marks pixels that are not counted. A node's mask is the union of its leaves' pixels.
     """
 
     def __init__(self, labels: LabelTree) -> None:
@@ -59,8 +59,8 @@ class TreeReport:
     def levels(self) -> list[dict[str, Any]]:
         """One entry per level of the tree, from the roots down: the plain mean over the level's nodes.
 
-        Keys: `level`, `nodes` (their names), `iou_dataset_mean` (the mean IoU of the parsing papers, without background),
-        `iou_image_mean` and `boundary_f`.
+        Keys: `level`, `nodes` (their names), `iou_dataset_mean` (the mean IoU of the parsing papers, without
+        background), `iou_image_mean` and `boundary_f`.
         """
         numbers = self.summary()
         entries = []

@@ -1,7 +1,7 @@
 """Connected areas of a mask, found over runs of pixels instead of pixels: a 12-megapixel mask has few runs.
 
-Foreground pixels hang together over corners too (8 neighbours), background pixels only over sides (4 neighbours). That is
-the pairing under which a closed outline always separates its inside from its outside.
+Foreground pixels hang together over corners too (8 neighbours), background pixels only over sides (4 neighbours). That
+is the pairing under which a closed outline always separates its inside from its outside.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def remove_specks(mask: NDArray[np.bool_], *, min_area: float = 1e-3) -> NDArray
 
     Args:
         mask: bool `(H, W)`; it is not changed.
-        min_area: smallest area that stays, as a fraction of the whole picture, 0 to 1. If every area is smaller, the result
-            is empty.
+        min_area: smallest area that stays, as a fraction of the whole picture, 0 to 1. If every area is smaller, the
+            result is empty.
 
     Raises:
         ArgumentError: `mask` is not bool `(H, W)`, or `min_area` is out of range.

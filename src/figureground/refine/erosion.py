@@ -1,7 +1,7 @@
 """Soft erosion: smooth an alpha, take what is surely inside as fully opaque, and fade the rest outwards.
 
-As in bumchik2/HumanSegmentation (`post_processing/`), where it was the last step after an ensemble. We differ in one place:
-there, a picture without any pixel below the threshold is an error; here it is opaque all over.
+As in bumchik2/HumanSegmentation (`post_processing/`), where it was the last step after an ensemble. We differ in one
+place: there, a picture without any pixel below the threshold is an error; here it is opaque all over.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def soft_erosion(
     threshold: float = 0.6,
     iterations: int = 1,
 ) -> NDArray[np.float32]:
-    """Erode softly: pixels whose smoothed alpha reaches the threshold become 1, the others are scaled up to just below it.
+    """Erode softly: pixels whose smoothed alpha reaches the threshold become 1, the others are scaled up to just below
+    it.
 
     Args:
         alpha: floating point `(H, W)` in [0, 1]. Outside of the picture it counts as 0.
@@ -36,7 +37,8 @@ def soft_erosion(
         iterations: how often to smooth, 1 to 100; all but the last time a pixel can only become fainter.
 
     Returns:
-        Alpha, float32 `(H, W)` in [0, 1]; the faintest part is stretched so that the largest value below the threshold is 1.
+        Alpha, float32 `(H, W)` in [0, 1]; the faintest part is stretched so that the largest value below the threshold
+        is 1.
 
     Raises:
         ArgumentError: wrong array, or a parameter out of its range.
@@ -61,7 +63,8 @@ def soft_erosion(
 
 
 def erosion_kernel(size: int) -> NDArray[np.float64]:
-    """Cone-shaped weights `(size, size)` that sum to 1: highest in the centre, falling with distance to 0 in the corners.
+    """Cone-shaped weights `(size, size)` that sum to 1: highest in the centre, falling with distance to 0 in the
+    corners.
 
     `size` must be odd and at least 3, otherwise `ArgumentError`.
     """
@@ -70,8 +73,9 @@ def erosion_kernel(size: int) -> NDArray[np.float64]:
         raise ArgumentError(f"kernel must be odd, not {size}", remedy=f"try {size + 1}")
     offset = np.arange(size) - size // 2
     distance = np.hypot(offset[:, None], offset[None, :])
-    weights: NDArray[np.float64] = distance.max() - distance
-    return weights / weights.sum()
+    height = distance.max() - distance
+    weights: NDArray[np.float64] = height / height.sum()
+    return weights
 
 
 def _convolve(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,9 +1,9 @@
 """Guided upsampling: a small alpha is brought to the size of its photo along the photo's own edges.
 
-The guided filter (He, Sun, Tang, PAMI 2013) with a colour guide, in the fast form of He and Sun (arXiv 1505.00996): inside
-each window the alpha is explained as a linear function of the three colours. The coefficients of that function are found
-at the small size and are smooth, so they can be enlarged and applied to the full-size colours. We differ in that the
-windows at the edge of the picture are cut off there and averaged over what is left.
+The guided filter (He, Sun, Tang, PAMI 2013) with a colour guide, in the fast form of He and Sun (arXiv 1505.00996):
+inside each window the alpha is explained as a linear function of the three colours. The coefficients of that function
+are found at the small size and are smooth, so they can be enlarged and applied to the full-size colours. We differ in
+that the windows at the edge of the picture are cut off there and averaged over what is left.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ def guided_upsample(
 ) -> NDArray[np.float32]:
     """Enlarge `alpha` to the size of `image`, moving its soft edges onto the edges of the photo.
 
-    Besides the result, 4 bytes per pixel of the photo, it needs memory for some twenty maps of the alpha's size (8 bytes per
-    pixel each) and a strip of the photo (20 MB).
+    Besides the result, 4 bytes per pixel of the photo, it needs memory for some twenty maps of the alpha's size (8
+    bytes per pixel each) and a strip of the photo (20 MB).
 
     Args:
         alpha: floating point `(h, w)` in [0, 1]; `h` and `w` at most those of the photo.
         image: the photo, uint8 `(H, W, 3)`.
         radius: half the side of the window, in pixels of `alpha`; 1 to 1000. Larger looks further for an edge.
-        eps: variance of the colours (in [0, 1] units, squared) below which a window counts as flat and is only smoothed;
-            1e-8 to 1. Smaller follows fainter edges.
+        eps: variance of the colours (in [0, 1] units, squared) below which a window counts as flat and is only
+            smoothed; 1e-8 to 1. Smaller follows fainter edges.
 
     Returns:
         Alpha, float32 `(H, W)` in [0, 1].
@@ -85,7 +85,7 @@ def _running_mean(values: NDArray[np.float64], radius: int, axis: int) -> NDArra
 def _window_coefficients(
     guide: NDArray[np.float64], alpha: NDArray[np.float64], radius: int, eps: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Slopes `(3, h, w)` and offset `(h, w)` of the linear functions, averaged over the windows that cover each pixel."""
+    """Slopes `(3, h, w)` and offset `(h, w)` of the linear functions, averaged over the windows around each pixel."""
     mean_alpha = box_mean(alpha, radius)
     mean = np.stack([box_mean(channel, radius) for channel in guide])
     covariance = np.stack([box_mean(c * alpha, radius) for c in guide]) - mean * mean_alpha
