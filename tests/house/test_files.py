@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+from pathlib import Path
 
 MOST_LINES = 400
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
-# Built from pieces, so that this file does not find itself.
-MACHINE_PATH = re.compile(r"(?<![\w./:~-])/(?:" + "|".join(["work", "root", "home", "Users", "opt", "mnt", "srv"]) + r")/\w")
-REGISTRY = re.compile("|".join(["(?:extra-)?index-url" + r"\s*[= ]\s*\S", r"https?://[\w.:-]+/" + "simple", "find-" + "links"]))
+MACHINE_PATH = re.compile(r"(?<![\w./:~-])/(?:work|root|home|Users|opt|mnt|srv)/\w")
+REGISTRY = re.compile(r"index-url\s*[= ]\s*\S|https?://[\w.:-]+/simple\b|\b(?:nexus|artifactory)\b", re.IGNORECASE)
 BINARY = {".onnx", ".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".webp", ".npz", ".safetensors"}
 
 
@@ -25,7 +25,7 @@ def test_a_file_is_read_in_one_sitting(modules):
 def test_files_name_no_machine_and_no_registry(tracked):
     wrong = []
     for path in tracked:
-        if path.suffix.lower() in BINARY:
+        if path.suffix.lower() in BINARY or path == Path(__file__):
             continue
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             if MACHINE_PATH.search(line) or REGISTRY.search(line):
@@ -34,7 +34,7 @@ def test_files_name_no_machine_and_no_registry(tracked):
 
 
 def test_no_file_is_left_unfinished(modules):
-    marks = re.compile("|".join(["TO" + "DO", "FIX" + "ME", "X" + "XX"]))
+    marks = re.compile(r"\b(TODO|FIXME|XXX)\b|NotImplementedError")
     wrong = [module.name for module in modules.values() if marks.search(module.text)]
     assert not wrong
 
