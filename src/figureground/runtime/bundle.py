@@ -47,6 +47,9 @@ from figureground.runtime.sizing import Sizing
 
 FORMAT_VERSION = 1
 METADATA_KEY = b"figureground"
+_FIRST_BYTE = b"\x08"
+"""Every writer of ONNX puts `ir_version`, field 1, first: that tells damage from a file of another kind."""
+
 _FIELDS = ("format_version", "name", "labels", "sizing", "threshold", "card", "created", "sha256")
 
 
@@ -189,10 +192,11 @@ def attach_metadata(model_bytes: bytes, metadata: Mapping[str, Any]) -> bytes:
 
 def _split(data: bytes, origin: str) -> tuple[bytes, bytes | None]:
     """The file without our metadata entry, and that entry's JSON (None where there is none)."""
-    kept, entry, has_graph, end = [], None, False, 0
+    if not data.startswith(_FIRST_BYTE):
+        raise CorruptBundleError(f"{origin}: not an ONNX file", remedy="give the path of a .onnx bundle")
+    kept, entry, has_graph = [], None, False
     try:
         for item in wire.fields(data):
-            end = item.end
             has_graph = has_graph or item.number == wire.GRAPH
             if item.number == wire.METADATA_PROPS:
                 key, value = wire.read_entry(data, item)
@@ -201,9 +205,7 @@ def _split(data: bytes, origin: str) -> tuple[bytes, bytes | None]:
                     continue
             kept.append(data[item.start : item.end])
     except wire.WireError as error:
-        if end:
-            raise CorruptBundleError(f"{origin}: cut off or damaged ({error})", remedy="get the file again") from error
-        raise CorruptBundleError(f"{origin}: not an ONNX file", remedy="give the path of a .onnx bundle") from error
+        raise CorruptBundleError(f"{origin}: cut off or damaged ({error})", remedy="get the file again") from error
     if not has_graph:
         raise CorruptBundleError(f"{origin}: not an ONNX model (no graph in it)", remedy="get the file again")
     return b"".join(kept), entry

@@ -59,7 +59,7 @@ class Photo:
         return self._pixels
 
     def preview(self, short_side: int) -> NDArray[np.uint8]:
-        """The photo, uint8 (h, w, 3), perhaps decoded smaller than it is, but never below `short_side` on that account."""
+        """The photo, uint8 (h, w, 3), perhaps decoded smaller than it is, but not below `short_side` pixels a side."""
         if self._pixels is not None:
             return self._pixels
         pixels = images.read(self._file, at_least=short_side)

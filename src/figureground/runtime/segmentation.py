@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from figureground import draw, images
-from figureground.errors import FiguregroundError, LabelError, OutputError, suggest
+from figureground.checks import ArgumentError
+from figureground.errors import OutputError, suggest
 from figureground.labels import Label, LabelTree
 from figureground.runtime.photo import Photo, Source
 
@@ -116,8 +117,7 @@ class Segmentation:
         Raises:
             LabelError: the tree is not that deep.
         """
-        if not 0 <= depth < self.labels.depth:
-            raise LabelError(f"level {depth} of a tree {self.labels.depth} deep", remedy="level 0 is the roots")
+        self.labels.level(depth)  # raises for a level that is not there
         chosen = self.mask.astype(np.uint8)
         parents: list[str | None] = [None]
         for current in range(depth + 1):
@@ -132,8 +132,6 @@ class Segmentation:
         Raises:
             LabelError: no such label.
         """
-        if name not in self.labels.names:
-            raise LabelError(f"no label '{name}'", remedy=suggest(name, self.labels.names))
         depth = len(self.labels.ancestors(name))
         names = [node.name for node in self.labels.level(depth)]
         return np.asarray(self.level(depth) == names.index(name) + 1)
@@ -178,7 +176,7 @@ class Segmentation:
         if as_ == "mask":
             return Image.fromarray(self.mask.view(np.uint8) * np.uint8(255))
         if as_ == "alpha":
-            return Image.fromarray((self.alpha * np.float32(255) + np.float32(0.5)).astype(np.uint8))
+            return Image.fromarray(draw.eight_bit(self.alpha))
         drawings = {
             "cutout": self.cutout,
             "overlay": self.overlay,
@@ -205,7 +203,7 @@ class Segmentation:
 
     @cached_property
     def _low_alpha(self) -> NDArray[np.float32]:
-        return np.clip(self._leaves.sum(axis=0), 0.0, 1.0, dtype=np.float32)
+        return np.asarray(self._leaves.sum(axis=0).clip(0.0, 1.0), dtype=np.float32)
 
     @property
     def _matte(self) -> NDArray[np.float32]:
@@ -235,8 +233,8 @@ def checked_threshold(threshold: float) -> float:
     """`threshold` as it came.
 
     Raises:
-        FiguregroundError: it does not lie between 0 and 1, both excluded.
+        ArgumentError: it does not lie between 0 and 1, both excluded.
     """
     if not 0.0 < threshold < 1.0:
-        raise FiguregroundError(f"threshold {threshold}", remedy="it must lie between 0 and 1, both excluded")
+        raise ArgumentError(f"threshold {threshold}", remedy="it must lie between 0 and 1, both excluded")
     return threshold

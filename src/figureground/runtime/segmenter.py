@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground import images
+from figureground.checks import ArgumentError
 from figureground.errors import FiguregroundError
 from figureground.labels import LabelTree
 from figureground.runtime.photo import Photo, Source
@@ -124,9 +125,12 @@ class Segmenter(ABC):
             ahead: images decoded but not yet segmented, at most.
             on_error: "raise" ends the iteration with the first image that cannot be used; "yield" gives its
                 `FiguregroundError` in the place of its result and goes on.
+
+        Raises:
+            ArgumentError: an option out of range.
         """
         if workers < 1 or ahead < 1 or on_error not in ("raise", "yield"):
-            raise FiguregroundError(
+            raise ArgumentError(
                 f"batch with workers={workers}, ahead={ahead}, on_error={on_error!r}",
                 remedy="workers and ahead are at least 1, on_error is 'raise' or 'yield'",
             )
