@@ -24,8 +24,18 @@ each_network = pytest.mark.parametrize("name", list_networks())
 
 
 def reduced(name: str, **options: object) -> nn.Module:
+    """The small variant, without the zeros and unit variances that would let a fresh network hide a mistake."""
     torch.manual_seed(0)
-    return create(name, **{**spec(name).reduced, "leaves": LEAVES, **options})
+    network = create(name, **{**spec(name).reduced, "leaves": LEAVES, **options})
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.1)
+        for module in network.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.running_mean.normal_(std=0.1)
+                module.running_var.uniform_(0.5, 1.5)
+    return network
 
 
 def odd_size(name: str) -> tuple[int, int]:

@@ -1,0 +1,72 @@
+"""DeepLab v1 "LargeFOV" (Chen et al., arXiv:1412.7062): VGG-16 at stride 8 by dilation, one widely dilated fc6.
+
+The pools are 3x3 with padding 1; the last two have stride 1. Where we differ: training upsamples the logits to the
+label instead of subsampling the label by 8; the average pool that the released prototxt adds after pool5 is an option.
+The dense CRF that the paper applies afterwards is a refinement of its own, not part of the network.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from figureground.networks.blocks.convolution import he_normal
+from figureground.networks.blocks.frame import SegmentationNetwork, resize_logits
+from figureground.networks.blocks.vgg import VGG16, ConvReLU
+from figureground.networks.registry import register
+
+_POOL_STRIDES = (2, 2, 2, 1, 1)
+
+
+class DeepLabV1(SegmentationNetwork):
+    """Dilated VGG-16; logits at stride 8 are upsampled bilinearly, so any size fits without padding.
+
+    width: channels of the first stage; fc6 and fc7 have 16 times as many.
+    average_pool: smooth pool5 by a 3x3 mean, as the released LargeFOV does.
+    """
+
+    def __init__(self, leaves: int, in_channels: int, width: int, average_pool: bool) -> None:
+        super().__init__(multiple=1, least=8)
+        self.trunk = VGG16(in_channels, width, ConvReLU)
+        self.trunk.stages[4] = nn.Sequential(
+            *(ConvReLU(self.trunk.widths[3], self.trunk.widths[4], dilation=2) for _ in range(3))
+        )
+        self.smooth = nn.AvgPool2d(3, stride=1, padding=1) if average_pool else nn.Identity()
+        hidden = 16 * width
+        self.fc6 = nn.Conv2d(self.trunk.widths[-1], hidden, 3, padding=12, dilation=12)
+        self.fc7 = nn.Conv2d(hidden, hidden, 1)
+        self.fc8 = nn.Conv2d(hidden, leaves, 1)
+        he_normal(self.modules())
+        nn.init.normal_(self.fc8.weight, std=0.01)
+
+    def compute(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> logits (N, leaves, H, W)."""
+        size = x.shape[-2:]
+        for stage, stride in zip(self.trunk.stages, _POOL_STRIDES, strict=True):
+            x = F.max_pool2d(stage(x), 3, stride, padding=1)
+        x = self.smooth(x)
+        for layer in (self.fc6, self.fc7):
+            x = F.dropout(F.relu(layer(x)), 0.5, self.training)
+        return resize_logits(self.fc8(x), size)
+
+
+@register(
+    "deeplab_v1",
+    parameters=20_484_929,
+    source="counted from the LargeFOV layer table of arXiv:1412.7062 with one class",
+    stride=8,
+    min_size=8,
+    depth=True,
+    reduced={"width": 8},
+    counts={
+        "PASCAL VOC": ({"leaves": 21}, 20_505_429),
+        "two classes": ({"leaves": 2}, 20_485_954),
+        "as released": ({"leaves": 21, "average_pool": True}, 20_505_429),
+    },
+)
+def deeplab_v1(*, leaves: int = 1, in_channels: int = 3, width: int = 64, average_pool: bool = False) -> DeepLabV1:
+    """DeepLab v1 LargeFOV: VGG-16 at stride 8, fc6 a 3x3 convolution dilated 12 times.
+
+    The options are those of `DeepLabV1`.
+    """
+    return DeepLabV1(leaves, in_channels, width, average_pool)
