@@ -1,0 +1,26 @@
+"""Images in, images out: safe reading, resizing and its inverse, atomic writing.
+
+In memory an image is a uint8 array (H, W, 3), RGB, the way a viewer shows it.
+"""
+
+from figureground.images.fetching import fetch, is_url
+from figureground.images.formats import IMAGE_SUFFIXES, is_image_path
+from figureground.images.reading import MAX_PIXELS, Source, read, size
+from figureground.images.resizing import resize, resize_map
+from figureground.images.writing import encode, write, write_bytes
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "MAX_PIXELS",
+    "Source",
+    "encode",
+    "fetch",
+    "is_image_path",
+    "is_url",
+    "read",
+    "resize",
+    "resize_map",
+    "size",
+    "write",
+    "write_bytes",
+]
