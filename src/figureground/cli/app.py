@@ -1,0 +1,101 @@
+"""The `figureground` command: its verbs, and how a failure becomes one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from figureground.cli.completion import completion
+from figureground.cli.doctor import doctor
+from figureground.cli.evaluate import evaluate
+from figureground.cli.export import export
+from figureground.cli.networks import networks
+from figureground.cli.options import Session, debug_option, version_option
+from figureground.cli.segment import segment
+from figureground.cli.train import train
+from figureground.errors import FiguregroundError
+
+INTERNAL, USAGE, READER_GONE, INTERRUPTED = 1, 2, 141, 130
+
+EPILOG = """\b
+Exit codes
+  0    everything was done
+  1    a mistake in figureground itself (run again with --debug)
+  2    wrong usage or wrong input: image, folder, labels, recipe, data;
+       also when some images of several could not be read
+  3    wrong network: unknown name, corrupt or newer bundle
+  4    the output could not be written
+  5    a part is not installed (the message says what to install)
+  130  interrupted with Ctrl-C
+  141  the program reading the output went away
+
+\b
+Example
+  figureground segment photo.jpg      writes photo-cutout.png
+"""
+
+
+@click.group(epilog=EPILOG, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@version_option
+@debug_option
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Cut people out of photos, offline, on a plain CPU."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+for _verb in (segment, evaluate, networks, doctor, train, export, completion):
+    cli.add_command(_verb)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line on `arguments` (default: sys.argv) and return the exit code; see EPILOG for the codes.
+
+    Every failure is one line on stderr. With --debug the exception is let through, so that Python shows where it
+    came from.
+    """
+    session = Session()
+    try:
+        code = cli.main(
+            args=None if arguments is None else list(arguments),
+            prog_name="figureground",
+            standalone_mode=False,
+            obj=session,
+        )
+    except Exception as error:
+        if isinstance(error, BrokenPipeError):
+            _forget_stdout()
+            return READER_GONE
+        if session.debug:
+            raise
+        line, code = _explain(error)
+        click.echo(line, err=True)
+    return code if isinstance(code, int) else 0
+
+
+def _explain(error: Exception) -> tuple[str, int]:
+    """(one line for stderr, exit code) of a failure."""
+    if isinstance(error, FiguregroundError):
+        return f"figureground: {error}", error.exit_code
+    if isinstance(error, click.Abort):
+        return "figureground: interrupted", INTERRUPTED
+    if isinstance(error, click.UsageError):
+        command = error.ctx.command_path if error.ctx else "figureground"
+        return f"figureground: {_one_line(error.format_message())} (see: {command} --help)", USAGE
+    if isinstance(error, click.ClickException):
+        return f"figureground: {_one_line(error.format_message())}", USAGE
+    what = _one_line(f"{type(error).__name__}: {error}")
+    return f"figureground: a mistake in figureground itself: {what} (--debug shows where)", INTERNAL
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _forget_stdout() -> None:
+    """Point stdout at nothing: the interpreter flushes it at exit, and would complain about the closed pipe."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,114 @@
+"""`figureground evaluate`: a network against photos with known masks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from figureground.cli.options import debug_option, network_option, threshold_option
+from figureground.errors import FiguregroundError
+
+if TYPE_CHECKING:
+    from figureground.evaluate import Pair, Report
+
+DEFAULT_WORST = 20
+_ROWS = (
+    ("images", "images", "d"),
+    ("Dice, mean over images", "dice_image_mean", ".4f"),
+    ("IoU, mean over images", "iou_image_mean", ".4f"),
+    ("Dice, all pixels together", "dice_dataset", ".4f"),
+    ("IoU, all pixels together", "iou_dataset", ".4f"),
+    ("boundary F, mean over images", "boundary_f", ".4f"),
+    ("precision, all pixels together", "precision", ".4f"),
+    ("recall, all pixels together", "recall", ".4f"),
+    ("images without people", "empty_images", "d"),
+    ("  of them more than 1 % called person", "empty_wrong", ".1%"),
+    ("images per second, file to mask", "images_per_second", ".1f"),
+)
+
+EPILOG = """\b
+The folder
+  DIR/images/001.jpg   a photo
+  DIR/masks/001.png    its mask: any value but zero is person
+DIR/parts/ with index maps of body parts is taken where there is no masks/.
+
+\b
+Example
+  figureground evaluate --network person --data DIR --json report.json --worst 20 --gallery worst
+"""
+
+
+@click.command(epilog=EPILOG)
+@network_option
+@click.option(
+    "--data", "data_dir", required=True, metavar="DIR", type=click.Path(path_type=Path), help="Photos and masks."
+)
+@click.option("--images", default="images", show_default=True, help="Folder of the photos in DIR.")
+@click.option("--masks", default="masks", show_default=True, help="Folder of the masks in DIR.")
+@click.option("--nobody", is_flag=True, help="DIR holds photos without people, and no masks.")
+@threshold_option
+@click.option("--json", "json_file", metavar="FILE", help="Write the report, photo by photo, as JSON; - prints it.")
+@click.option(
+    "--worst", type=click.IntRange(min=1), help=f"How many cases the gallery shows.  [default: {DEFAULT_WORST}]"
+)
+@click.option(
+    "--gallery", metavar="DIR", type=click.Path(path_type=Path), help="Draw the worst cases into this folder."
+)
+@debug_option
+def evaluate(
+    network: str,
+    data_dir: Path,
+    images: str,
+    masks: str,
+    nobody: bool,
+    threshold: float | None,
+    json_file: str | None,
+    worst: int | None,
+    gallery: Path | None,
+) -> None:
+    """Measure a network on photos with known masks."""
+    if worst is not None and gallery is None:
+        raise FiguregroundError("--worst without --gallery", remedy="say where to draw them: --gallery DIR")
+    from figureground.evaluate import find_pairs, find_photos_without_people, write_gallery
+    from figureground.runtime.catalogue import load
+
+    pairs = find_photos_without_people(data_dir, images) if nobody else find_pairs(data_dir, images, masks)
+    segmenter = load(network)
+    report = _measure(segmenter, pairs, threshold)
+    document = {**report.to_dict(), "data": str(data_dir)}
+    if json_file == "-":
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        click.echo(_text(report))
+    if json_file not in (None, "-"):
+        _write(Path(str(json_file)), document)
+    if gallery is not None:
+        page = write_gallery(segmenter, pairs, report, gallery, worst or DEFAULT_WORST)
+        click.echo(f"worst cases: {page}", err=json_file == "-")
+
+
+def _measure(segmenter: Any, pairs: list[Pair], threshold: float | None) -> Report:
+    from figureground.cli.progress import Progress
+    from figureground.evaluate import evaluate as measure
+
+    with Progress(len(pairs)) as progress:
+        return measure(segmenter, pairs, threshold=threshold, progress=lambda _done, _all: progress.advance())
+
+
+def _text(report: Report) -> str:
+    from figureground.cli.tables import table
+
+    rows = [["network", str(report.summary["network"])], ["threshold", f"{report.summary['threshold']:g}"]]
+    for label, key, form in _ROWS:
+        value = report.summary[key]
+        rows.append([label, "-" if value is None else format(value, form)])
+    return table(rows)
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    from figureground.cli.files import write_text
+
+    write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")

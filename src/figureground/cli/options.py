@@ -1,0 +1,80 @@
+"""What the verbs share: the session of one call, and the options that several verbs have."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+DEFAULT_NETWORK = "person"
+
+
+@dataclass
+class Session:
+    """State of one call of the command line, kept by click as `context.obj`."""
+
+    debug: bool = False
+
+
+def _set_debug(context: click.Context, _option: click.Parameter, value: bool) -> None:
+    if value:
+        context.ensure_object(Session).debug = True
+
+
+debug_option = click.option(
+    "--debug",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_set_debug,
+    help="Show the full traceback of a failure.",
+)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+
+
+def _show_version(context: click.Context, _option: click.Parameter, value: bool) -> None:
+    if not value or context.resilient_parsing:
+        return
+    import figureground
+
+    click.echo(f"figureground {figureground.__version__}")
+    context.exit()
+
+
+version_option = click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
+)
+
+
+def complete_network(_context: click.Context, _option: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """For shell completion: the shipped networks that start so, else a file name."""
+    from figureground.runtime.catalogue import shipped
+
+    names = [CompletionItem(name) for name in shipped() if name.startswith(incomplete)]
+    return names or [CompletionItem(incomplete, type="file")]
+
+
+network_option = click.option(
+    "--network",
+    default=DEFAULT_NETWORK,
+    show_default=True,
+    metavar="NAME|FILE",
+    shell_complete=complete_network,
+    help="A shipped network (see: figureground networks) or a bundle file.",
+)
+
+threshold_option = click.option(
+    "--threshold",
+    type=click.FloatRange(0.0, 1.0),
+    default=None,
+    help="A pixel is person from this probability on.  [default: the network's own]",
+)
+
+
+def echo_json(value: Any) -> None:
+    """Print `value` as indented JSON on stdout."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))

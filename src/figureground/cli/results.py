@@ -1,0 +1,122 @@
+"""What `figureground segment` says about each image: a path or an error in text, or one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from figureground.cli.pipeline import Job, Outcome
+from figureground.cli.progress import Progress
+from figureground.errors import FiguregroundError
+
+if TYPE_CHECKING:
+    from figureground.runtime.segmentation import Segmentation
+
+
+def describe(result: Segmentation) -> dict[str, Any]:
+    """What JSON says about a segmentation. `person_share` is the share of pixels in the mask."""
+    height, width = result.size
+    return {
+        "width": width,
+        "height": height,
+        "threshold": result.threshold,
+        "is_empty": result.is_empty,
+        "person_share": 0.0 if result.is_empty else float(result.mask.mean()),
+        "seconds": result.elapsed,
+    }
+
+
+class Results:
+    """Tells about outcomes as they come in, and knows how it all ended.
+
+    Args:
+        jobs: all that was asked for.
+        waiting: those of them that are still to be done.
+        progress: counts them.
+    """
+
+    def __init__(self, jobs: Sequence[Job], waiting: Sequence[Job], progress: Progress) -> None:
+        self.failed = 0
+        self._jobs = jobs
+        self._skipped = len(jobs) - len(waiting)
+        self._progress = progress
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 2 when an image could not be used."""
+        return FiguregroundError.exit_code if self.failed else 0
+
+    def tell(self, outcome: Outcome) -> None:
+        """Tell about one outcome; an error goes to stderr as well."""
+        self._progress.advance()
+        if outcome.error is not None:
+            self.failed += 1
+            self._progress.say(f"figureground: {_named(outcome.job, outcome.error)}", err=True)
+        line = self.line(outcome)
+        if line is not None:
+            self._progress.say(line)
+
+    def line(self, outcome: Outcome) -> str | None:
+        """What stdout says about one outcome: the path of a picture whose photo was named by itself."""
+        if outcome.error is not None or outcome.job.target is None or outcome.job.source.root is not None:
+            return None
+        return str(outcome.job.target)
+
+    def close(self) -> None:
+        """Say how it went, where folders were searched."""
+        targets = [job.target for job in self._jobs if job.source.root is not None and job.target is not None]
+        if not targets:
+            return
+        folder = os.path.commonpath([target.parent for target in targets])
+        parts = [f"{self._progress.done - self.failed} pictures written to {folder}"]
+        if self._skipped:
+            parts.append(f"{self._skipped} were there already")
+        if self.failed:
+            parts.append(f"{self.failed} failed")
+        rate = f" ({self._progress.rate:.1f} images/s)" if self._progress.done else ""
+        click.echo(", ".join(parts) + rate)
+
+
+class JsonResults(Results):
+    """The same as JSON lines: every image is one object, the skipped ones first."""
+
+    def __init__(self, jobs: Sequence[Job], waiting: Sequence[Job], progress: Progress) -> None:
+        super().__init__(jobs, waiting, progress)
+        still = {id(job) for job in waiting}
+        for job in jobs:
+            if id(job) not in still:
+                self._progress.say(_json_line(job, {"skipped": True}))
+
+    def line(self, outcome: Outcome) -> str:
+        """The facts of an outcome, or its error."""
+        if outcome.error is not None:
+            return _json_line(outcome.job, {"error": str(outcome.error)}, written=False)
+        return _json_line(outcome.job, outcome.facts)
+
+    def close(self) -> None:
+        """Nothing: JSON has one line per image and no other."""
+
+
+@contextmanager
+def results(jobs: Sequence[Job], waiting: Sequence[Job], as_json: bool) -> Iterator[Results]:
+    """Tell about `jobs`, in text or JSON, with a progress bar over the `waiting` ones."""
+    with Progress(len(waiting)) as progress:
+        told = (JsonResults if as_json else Results)(jobs, waiting, progress)
+        yield told
+    told.close()
+
+
+def _json_line(job: Job, facts: dict[str, Any], *, written: bool = True) -> str:
+    output = str(job.target) if written and job.target is not None else None
+    return json.dumps({"source": job.source.shown, "output": output, **facts}, ensure_ascii=False)
+
+
+def _named(job: Job, error: FiguregroundError) -> str:
+    """The error's text, with the image's name before it where it has none (stdin and addresses have no path)."""
+    text = str(error)
+    return text if job.source.shown in text else f"{job.source.shown}: {text}"

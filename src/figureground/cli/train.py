@@ -1,0 +1,38 @@
+"""`figureground train`: a recipe in, a run folder out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from figureground.cli.extras import extra
+from figureground.cli.options import debug_option
+
+
+@click.command(
+    epilog="""\b
+Example
+  figureground train recipes/person-fast.yaml --set schedule.epochs=3 -o runs/try
+"""
+)
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change one value of the recipe; dots reach inside (may be repeated).",
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the run.  [default: runs/NAME]")
+@click.option("--resume", is_flag=True, help="Go on where the run in the folder was interrupted.")
+@debug_option
+def train(recipe: Path, overrides: tuple[str, ...], output: Path | None, resume: bool) -> None:
+    """Train a network from a recipe (needs figureground[train]) and print the folder of the run."""
+    for override in overrides:
+        if "=" not in override.strip("="):
+            raise click.BadParameter(f"'{override}' is not KEY=VALUE", param_hint="--set")
+    with extra("train", "Training"):
+        from figureground.train import run
+
+    click.echo(str(run(recipe, list(overrides), output=output, resume=resume)))

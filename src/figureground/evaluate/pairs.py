@@ -1,0 +1,123 @@
+"""Photos and the masks that belong to them, by file name.
+
+    DIR/images/street/001.jpg   belongs to   DIR/masks/street/001.png
+
+A mask is read for one question, person or not: any value but zero is person. So an index map of body parts
+(`DIR/parts/`) is a mask as well.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from figureground.errors import DataError, suggest
+from figureground.images import is_image_path
+
+PART_MAPS = "parts"
+"""Where index maps of body parts lie; taken when there is no folder of masks."""
+_LOSSY = frozenset({".jpg", ".jpeg", ".heic", ".heif", ".avif"})
+
+
+class Pair(NamedTuple):
+    """A photo and its truth. `stem` is the path below the folder without suffix; no `mask`: nobody is in it."""
+
+    stem: str
+    image: Path
+    mask: Path | None
+
+
+def find_pairs(data_dir: str | Path, images: str = "images", masks: str = "masks") -> list[Pair]:
+    """Every photo below `data_dir/images` with its mask, sorted by stem. Masks without a photo are passed over.
+
+    Args:
+        data_dir: folder that holds the two folders.
+        images: name of the folder of photos.
+        masks: name of the folder of masks; `parts` is taken where the default is not there.
+
+    Raises:
+        DataError: a folder is missing or without images, a photo has no mask, or two files share a stem.
+    """
+    root = Path(data_dir)
+    image_dir = _folder(root, images)
+    fall_back = masks == "masks" and not (root / masks).is_dir() and (root / PART_MAPS).is_dir()
+    mask_dir = _folder(root, PART_MAPS if fall_back else masks)
+    photos, truths = _by_stem(image_dir), _by_stem(mask_dir)
+    missing = [stem for stem in photos if stem not in truths]
+    if missing:
+        raise DataError(
+            f"no mask for {photos[missing[0]]}: there is no {mask_dir / missing[0]}.png "
+            f"({len(missing)} of {len(photos)} photos lack one)",
+            remedy="masks have the stem of their photo",
+        )
+    return [Pair(stem, photos[stem], _lossless(truths[stem])) for stem in sorted(photos)]
+
+
+def find_photos_without_people(data_dir: str | Path, images: str = "images") -> list[Pair]:
+    """Every photo in `data_dir/images`, or in `data_dir` itself without such a folder, as a scene without people.
+
+    Raises:
+        DataError: no such folder, no images in it, or two files share a stem.
+    """
+    root = Path(data_dir)
+    photos = _by_stem(root / images if (root / images).is_dir() else _folder(root, "."))
+    return [Pair(stem, photos[stem], None) for stem in sorted(photos)]
+
+
+def read_mask(path: str | Path) -> NDArray[np.bool_]:
+    """A mask file as bool (H, W): True where any colour channel, or the palette's index, is not zero.
+
+    The file's own numbers count: no palette is looked up, so index 7 is person whatever colour it is drawn in. An
+    alpha channel is passed over.
+
+    Raises:
+        DataError: not a readable image.
+    """
+    try:
+        with Image.open(path) as opened:
+            bands = opened.getbands()
+            values = np.asarray(opened)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"cannot read the mask {path}: {error}", remedy="save it again as PNG") from error
+    if values.ndim == 2:
+        return np.asarray(values != 0)
+    colours = [index for index, band in enumerate(bands) if band not in ("A", "a")]
+    return np.asarray((values[..., colours] != 0).any(axis=-1))
+
+
+def _folder(root: Path, name: str) -> Path:
+    if not root.is_dir():
+        raise DataError(f"no such folder: {root}", remedy="give a folder that holds images/ and masks/")
+    folder = root / name
+    if not folder.is_dir():
+        present = sorted(path.name for path in root.iterdir() if path.is_dir())
+        raise DataError(f"there is no folder '{name}' in {root}", remedy=suggest(name, present))
+    return folder
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    """The images below `folder` by their path without suffix."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if not is_image_path(path) or path.name.startswith(".") or not path.is_file():
+            continue
+        stem = path.relative_to(folder).with_suffix("").as_posix()
+        if stem in found:
+            raise DataError(f"two images have the stem '{stem}': {found[stem]} and {path}", remedy="rename one of them")
+        found[stem] = path
+    if not found:
+        raise DataError(f"no images in {folder}", remedy="it needs .jpg, .png or .webp files")
+    return found
+
+
+def _lossless(mask: Path) -> Path:
+    if mask.suffix.lower() in _LOSSY:
+        raise DataError(
+            f"the mask {mask} is a lossy {mask.suffix[1:]} file, in which zero is not exactly zero",
+            remedy="save the masks as PNG",
+        )
+    return mask
