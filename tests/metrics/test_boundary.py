@@ -24,9 +24,7 @@ def reference(pred: np.ndarray, true: np.ndarray, tolerance: float) -> float:
     radius = math.ceil(tolerance * math.hypot(*true.shape))
     if not (edges[0].any() and edges[1].any()):
         return float((pred == true).all())
-    found = [
-        (ndimage.distance_transform_edt(~other)[edge] <= radius).mean() for edge, other in (edges, edges[::-1])
-    ]
+    found = [(ndimage.distance_transform_edt(~other)[edge] <= radius).mean() for edge, other in (edges, edges[::-1])]
     return 2 * found[0] * found[1] / sum(found) if sum(found) else 0.0
 
 

@@ -35,7 +35,9 @@ def test_box_mean_agrees_with_scipy(radius):
     values = np.random.default_rng(0).random((23, 31))
     ones = np.ones_like(values)
     size = 2 * radius + 1
-    expected = ndimage.uniform_filter(values, size, mode="constant") / ndimage.uniform_filter(ones, size, mode="constant")
+    expected = ndimage.uniform_filter(values, size, mode="constant") / ndimage.uniform_filter(
+        ones, size, mode="constant"
+    )
     assert box_mean(values, radius) == pytest.approx(expected, abs=1e-9)
 
 
