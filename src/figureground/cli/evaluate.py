@@ -109,6 +109,8 @@ def _text(report: Report) -> str:
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:
-    from figureground.cli.files import write_text
+    from figureground import images
+    from figureground.cli.folders import make_folder
 
-    write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    make_folder(path.parent)
+    images.write_bytes(f"{json.dumps(document, indent=2, ensure_ascii=False)}\n".encode(), path)

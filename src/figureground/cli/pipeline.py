@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from figureground.cli.files import make_folder
+from figureground.cli.folders import make_folder
 from figureground.cli.sources import Source
-from figureground.errors import FiguregroundError
+from figureground.errors import FiguregroundError, ImageError, MissingExtraError, SourceError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -31,6 +31,9 @@ _WAITING = 4
 
 
 _Facts = Future[dict[str, Any]]
+
+_OF_ONE_IMAGE = (ImageError, SourceError, MissingExtraError)
+"""Errors that say nothing about the other images. An extra that is missing is the one for HEIC photos."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,5 @@ def _failed(error: FiguregroundError) -> _Facts:
 def _outcome(job: Job, facts: _Facts) -> Outcome:
     try:
         return Outcome(job, facts.result())
-    except FiguregroundError as error:
-        if error.exit_code != FiguregroundError.exit_code:
-            raise
+    except _OF_ONE_IMAGE as error:
         return Outcome(job, error=error)

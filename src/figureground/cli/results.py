@@ -12,6 +12,7 @@ import click
 
 from figureground.cli.pipeline import Job, Outcome
 from figureground.cli.progress import Progress
+from figureground.cli.sources import STDIN
 from figureground.errors import FiguregroundError
 
 if TYPE_CHECKING:
@@ -42,19 +43,18 @@ class Results:
 
     def __init__(self, jobs: Sequence[Job], waiting: Sequence[Job], progress: Progress) -> None:
         self.failed = 0
+        self.exit_code = 0
+        """0, the code of the errors where they share one, else 2."""
         self._jobs = jobs
         self._skipped = len(jobs) - len(waiting)
         self._progress = progress
-
-    @property
-    def exit_code(self) -> int:
-        """0, or 2 when an image could not be used."""
-        return FiguregroundError.exit_code if self.failed else 0
 
     def tell(self, outcome: Outcome) -> None:
         """Tell about one outcome; an error goes to stderr as well."""
         self._progress.advance()
         if outcome.error is not None:
+            code = outcome.error.exit_code
+            self.exit_code = code if self.exit_code in (0, code) else FiguregroundError.exit_code
             self.failed += 1
             self._progress.say(f"figureground: {_named(outcome.job, outcome.error)}", err=True)
         line = self.line(outcome)
@@ -95,7 +95,7 @@ class JsonResults(Results):
     def line(self, outcome: Outcome) -> str:
         """The facts of an outcome, or its error."""
         if outcome.error is not None:
-            return _json_line(outcome.job, {"error": str(outcome.error)}, written=False)
+            return _json_line(outcome.job, {"error": _named(outcome.job, outcome.error)}, written=False)
         return _json_line(outcome.job, outcome.facts)
 
     def close(self) -> None:
@@ -117,6 +117,7 @@ def _json_line(job: Job, facts: dict[str, Any], *, written: bool = True) -> str:
 
 
 def _named(job: Job, error: FiguregroundError) -> str:
-    """The error's text, with the image's name before it where it has none (stdin and addresses have no path)."""
-    text = str(error)
-    return text if job.source.shown in text else f"{job.source.shown}: {text}"
+    """The error's text, with a name for images that came without a path."""
+    # What follows the question mark of an address may be secret.
+    name = "stdin" if job.source.shown == STDIN else f"'{job.source.shown.partition('?')[0]}'"
+    return str(error).replace("the image given", name)

@@ -12,7 +12,6 @@ from pathlib import Path, PurePosixPath
 from figureground.errors import SourceError, suggest
 
 STDIN = "-"
-_ADDRESS_SCHEMES = ("http://", "https://")
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,9 @@ class Source:
             return self.path
         if self.shown == STDIN:
             return _read_stdin()
-        from figureground.cli.download import download
+        from figureground.images import fetch
 
-        return download(self.shown)
+        return fetch(self.shown)
 
 
 def find(arguments: Sequence[str], *, leave_out: Path | None = None) -> list[Source]:
@@ -67,9 +66,11 @@ def find(arguments: Sequence[str], *, leave_out: Path | None = None) -> list[Sou
 
 
 def _find_one(argument: str, several: bool, leave_out: Path | None) -> Iterator[Source]:
+    from figureground.images import is_url
+
     if argument == STDIN:
         yield Source(STDIN, None, Path("stdin"))
-    elif argument.lower().startswith(_ADDRESS_SCHEMES):
+    elif is_url(argument):
         yield Source(argument, None, Path(_name_in_address(argument)))
     elif os.path.isdir(argument):
         yield from _in_folder(Path(argument), several, leave_out)

@@ -64,12 +64,7 @@ def write_gallery(segmenter: Segmenter, pairs: Sequence[Pair], report: Report, f
         figures.append(_figure(name, record))
     title = f"The {len(figures)} worst of {len(report.per_image)} photos"
     page = folder / "index.html"
-    try:
-        page.write_text(_PAGE.format(title=title, figures="\n".join(figures)), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {page}: {error.strerror}", remedy="check the folder and the free space"
-        ) from error
+    images.write_bytes(_PAGE.format(title=title, figures="\n".join(figures)).encode(), page)
     return page
 
 

@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from figureground.errors import DataError, suggest
 from figureground.images import is_image_path
+from figureground.images.formats import decoding, open_header
 
 PART_MAPS = "parts"
 """Where index maps of body parts lie; taken when there is no folder of masks."""
-_LOSSY = frozenset({".jpg", ".jpeg", ".heic", ".heif", ".avif"})
+_LOSSY = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".heic", ".heif", ".hif", ".avif"})
 
 
 class Pair(NamedTuple):
@@ -75,14 +75,17 @@ def read_mask(path: str | Path) -> NDArray[np.bool_]:
     alpha channel is passed over.
 
     Raises:
-        DataError: not a readable image.
+        ImageError: not an image, or a damaged one.
+        DataError: the file cannot be opened.
     """
+    name = f"the mask '{path}'"
     try:
-        with Image.open(path) as opened:
-            bands = opened.getbands()
-            values = np.asarray(opened)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"cannot read the mask {path}: {error}", remedy="save it again as PNG") from error
+        with open(path, "rb") as file:
+            opened = open_header(file, name)
+            with decoding(name, opened.format or ""):
+                bands, values = opened.getbands(), np.asarray(opened)
+    except OSError as error:
+        raise DataError(f"cannot open {name}: {error.strerror}") from error
     if values.ndim == 2:
         return np.asarray(values != 0)
     colours = [index for index, band in enumerate(bands) if band not in ("A", "a")]
