@@ -54,7 +54,6 @@ def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'figureground' has no attribute '{name}'")
     value: object = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
     return value
 
 

@@ -1,10 +1,14 @@
 import itertools
+import json
 import threading
 
 import numpy as np
+import onnx
 import pytest
 
-from figureground.errors import FiguregroundError, SourceError
+from figureground.errors import BundleError, FiguregroundError, SourceError
+from figureground.runtime.bundle import Bundle, attach_metadata
+from figureground.runtime.onnx_segmenter import OnnxSegmenter
 from figureground.runtime.segmentation import Segmentation
 
 
@@ -82,7 +86,20 @@ def test_a_failing_source_stops_the_threads(segmenter):
     assert not decoders()
 
 
-@pytest.mark.parametrize("wrong", [{"workers": 0}, {"ahead": 0}, {"on_error": "skip"}])
+@pytest.mark.parametrize("wrong", [{"workers": 0}, {"ahead": 0}, {"on_error": "skip"}, {"threshold": 2}])
 def test_wrong_options_are_refused_at_once(segmenter, wrong):
-    with pytest.raises(FiguregroundError, match="batch"):
+    with pytest.raises(FiguregroundError, match="batch|threshold"):
         segmenter.batch([], **wrong)
+
+
+def test_an_error_of_the_network_is_never_taken_for_one_of_an_image(bundle):
+    damaged = Bundle.from_bytes(
+        attach_metadata(bundle.model_bytes.replace(b"Conv", b"Corv"), json.loads(metadata_json(bundle)))
+    )
+    with pytest.raises(BundleError, match="cannot be loaded"):
+        list(OnnxSegmenter(damaged).batch(shades(2), on_error="yield"))
+
+
+def metadata_json(bundle):
+    [entry] = onnx.ModelProto.FromString(bundle.model_bytes).metadata_props
+    return entry.value

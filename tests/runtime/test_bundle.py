@@ -111,7 +111,7 @@ def test_each_damage_has_its_own_error(bundle, brightness_model, tmp_path):
         "half": (good[: len(good) // 2], CorruptBundleError, "cut off"),
         "flipped": (good.replace(b"pixelwise", b"pixelWise"), CorruptBundleError, "sha256"),
         "threshold": (good.replace(b'"threshold": 0.5', b'"threshold": 0.6'), CorruptBundleError, "sha256"),
-        "field": (good.replace(b'"threshold"', b'"thresholt"'), CorruptBundleError, "thresholt"),
+        "field": (good.replace(b'"threshold"', b'"thresholt"'), CorruptBundleError, "damaged metadata (field"),
         "json": (good.replace(b'{"format', b'["format'), CorruptBundleError, "metadata"),
         "foreign": (brightness_model, BundleError, "no bundle"),
         "newer": (newer, NewerBundleError, "pip install -U"),
@@ -175,5 +175,5 @@ def test_saving_is_whole_or_not_at_all(bundle, bundle_file, tmp_path, monkeypatc
 
 
 def test_saving_where_there_is_no_folder(bundle, tmp_path):
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="none"):
         bundle.save(tmp_path / "none" / "b.onnx")

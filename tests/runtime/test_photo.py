@@ -1,10 +1,12 @@
 import io
+import os
+import threading
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from figureground.errors import ImageError
+from figureground.errors import ImageError, SourceError
 from figureground.runtime.photo import Photo
 
 
@@ -70,3 +72,26 @@ def test_a_file_that_changes_in_between_is_noticed(big_jpeg):
     Image.new("RGB", (10, 10)).save(big_jpeg)
     with pytest.raises(ImageError, match="changed"):
         _ = photo.pixels
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_read_once(big_jpeg, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(big_jpeg.read_bytes()))
+    writer.start()
+    photo = Photo(pipe)
+    writer.join()
+    assert photo.preview(100).shape[2] == 3
+    assert photo.pixels.shape == (1200, 800, 3)
+
+
+class Broken:
+    def read(self):
+        raise OSError("unplugged")
+
+
+@pytest.mark.parametrize("source", [io.StringIO("text"), Broken(), 5, None, "missing.jpg", b"not an image", ["a.jpg"]])
+def test_what_is_no_image_is_one_of_our_errors(source):
+    with pytest.raises((SourceError, ImageError)):
+        Photo(source)

@@ -33,14 +33,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from figureground.errors import BundleError, CorruptBundleError, FiguregroundError, NewerBundleError, OutputError
+from figureground.errors import BundleError, CorruptBundleError, FiguregroundError, NewerBundleError
 from figureground.labels import LabelTree
 from figureground.runtime import wire
 from figureground.runtime.sizing import Sizing
@@ -159,18 +158,9 @@ class Bundle:
         Raises:
             OutputError: the folder cannot be written to, or the disk is full.
         """
-        target = Path(path)
-        temporary = ""
-        try:
-            handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-            with os.fdopen(handle, "wb") as file:
-                file.write(self.model_bytes)
-            os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner may read
-            os.replace(temporary, target)
-        except OSError as error:
-            if temporary:
-                Path(temporary).unlink(missing_ok=True)
-            raise OutputError(f"{target}: cannot be written ({_reason(error)})") from error
+        from figureground.images import write_bytes  # listing bundles must not wait for Pillow
+
+        write_bytes(self.model_bytes, path)
 
 
 def attach_metadata(model_bytes: bytes, metadata: Mapping[str, Any]) -> bytes:

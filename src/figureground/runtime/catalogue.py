@@ -6,13 +6,15 @@ import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from figureground.errors import UnknownNetworkError, suggest
-from figureground.runtime.bundle import Bundle
-from figureground.runtime.onnx_segmenter import OnnxSegmenter
-from figureground.runtime.photo import Source
-from figureground.runtime.segmentation import Segmentation
-from figureground.runtime.segmenter import Segmenter
+
+# Listing what is shipped, as shell completion does, must not wait for numpy and Pillow.
+if TYPE_CHECKING:
+    from figureground.images import Source
+    from figureground.runtime.segmentation import Segmentation
+    from figureground.runtime.segmenter import Segmenter
 
 DEFAULT = "person"
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
@@ -67,6 +69,9 @@ def load(
     >>> fg.load("person")
     OnnxSegmenter('person')
     """
+    from figureground.runtime.bundle import Bundle
+    from figureground.runtime.onnx_segmenter import OnnxSegmenter
+
     return OnnxSegmenter(Bundle.read(find(name_or_file)), threads=threads, providers=providers)
 
 

@@ -8,24 +8,21 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from figureground import images
-from figureground.errors import ImageError
-
-Source: TypeAlias = "str | PathLike[str] | bytes | BinaryIO | Image.Image | NDArray[np.generic]"
-"""What counts as an image: a path, the bytes of an image file, a binary stream, a PIL image, an array (H, W, 3)."""
+from figureground.errors import ImageError, SourceError
+from figureground.images import Source
 
 
 class Photo:
     """One image, with its size known at once and its pixels decoded on demand.
 
-    A path is read again when the full-size pixels are asked for, so the file has to stay until then. A stream is read
-    to its end at once. An array is not copied.
+    A path is read again when the full-size pixels are asked for, so the file has to stay until then. A stream or a
+    pipe is read to its end at once. An array (H, W, 3) of uint8 is not copied.
 
     Raises:
         SourceError: no such file.
@@ -36,15 +33,16 @@ class Photo:
         self.path: Path | None = None
         """The file it came from, None for everything else."""
         self._pixels: NDArray[np.uint8] | None = None
-        self._file: Path | bytes = b""
+        self._file: Source = b""
         if isinstance(source, (str, PathLike)):
-            self._file = self.path = Path(source)
-        elif isinstance(source, bytes):
-            self._file = source
-        elif isinstance(source, (Image.Image, np.ndarray)):
-            self._pixels = images.read(source)
+            self.path = Path(source)
+            self._file = _read_to_the_end(source) if self.path.is_fifo() else source
+        elif isinstance(source, (bytes, bytearray, memoryview)):
+            self._file = bytes(source)
+        elif hasattr(source, "read"):
+            self._file = _bytes_of(source)
         else:
-            self._file = source.read()
+            self._pixels = images.read(source)
         self.size: tuple[int, int] = images.size(self._file) if self._pixels is None else self._pixels.shape[:2]
         """(height, width) in pixels after the EXIF orientation is applied."""
 
@@ -66,3 +64,20 @@ class Photo:
         if pixels.shape[:2] == self.size:
             self._pixels = pixels  # it came at full size: no second decoding when a drawing asks
         return pixels
+
+
+def _read_to_the_end(pipe: str | PathLike[str]) -> bytes:
+    try:
+        return Path(pipe).read_bytes()
+    except OSError as error:
+        raise SourceError(f"cannot read '{pipe}': {error.strerror or error}") from error
+
+
+def _bytes_of(stream: Any) -> bytes:
+    try:
+        data = stream.read()
+    except (OSError, ValueError) as error:
+        raise SourceError(f"cannot read the stream: {error}") from error
+    if not isinstance(data, bytes):
+        raise SourceError("the stream gives text, not bytes", remedy="open it with mode 'rb'")
+    return data

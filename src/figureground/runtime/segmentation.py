@@ -13,8 +13,9 @@ from PIL import Image
 from figureground import draw, images
 from figureground.checks import ArgumentError
 from figureground.errors import OutputError, suggest
+from figureground.images import Source
 from figureground.labels import Label, LabelTree
-from figureground.runtime.photo import Photo, Source
+from figureground.runtime.photo import Photo
 
 PICTURES = ("cutout", "mask", "alpha", "overlay", "blur", "side-by-side")
 """The kinds of picture that `Segmentation.picture` and `Segmentation.save` make."""

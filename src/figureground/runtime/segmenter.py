@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from figureground import images
 from figureground.checks import ArgumentError
-from figureground.errors import FiguregroundError
+from figureground.errors import FiguregroundError, NetworkError
+from figureground.images import Source
 from figureground.labels import LabelTree
-from figureground.runtime.photo import Photo, Source
+from figureground.runtime.photo import Photo
 from figureground.runtime.segmentation import Segmentation, checked_threshold
 
 
@@ -80,7 +81,8 @@ class Segmenter(ABC):
             SourceError: no such file.
             ImageError: not an image, a damaged one, or one with too many pixels.
         """
-        return self._run(self._fit(source), threshold)
+        chosen = self.threshold if threshold is None else checked_threshold(threshold)
+        return self._run(self._fit(source), chosen)
 
     @overload
     def batch(
@@ -124,7 +126,8 @@ class Segmenter(ABC):
             workers: threads that decode.
             ahead: images decoded but not yet segmented, at most.
             on_error: "raise" ends the iteration with the first image that cannot be used; "yield" gives its
-                `FiguregroundError` in the place of its result and goes on.
+                `FiguregroundError` in the place of its result and goes on. A `NetworkError` is always raised: it says
+                nothing about the image.
 
         Raises:
             ArgumentError: an option out of range.
@@ -134,10 +137,11 @@ class Segmenter(ABC):
                 f"batch with workers={workers}, ahead={ahead}, on_error={on_error!r}",
                 remedy="workers and ahead are at least 1, on_error is 'raise' or 'yield'",
             )
-        return self._batch(iter(sources), threshold, workers, ahead, on_error == "yield")
+        chosen = self.threshold if threshold is None else checked_threshold(threshold)
+        return self._batch(iter(sources), chosen, workers, ahead, on_error == "yield")
 
     def _batch(
-        self, sources: Iterator[Source], threshold: float | None, workers: int, ahead: int, yield_errors: bool
+        self, sources: Iterator[Source], threshold: float, workers: int, ahead: int, yield_errors: bool
     ) -> Iterator[Segmentation | FiguregroundError]:
         pool = ThreadPoolExecutor(workers, thread_name_prefix="figureground-decode")
         waiting: deque[Future[_Fitted]] = deque()
@@ -150,7 +154,7 @@ class Segmenter(ABC):
                 try:
                     result = self._run(fitted.result(), threshold)
                 except FiguregroundError as error:
-                    if not yield_errors:
+                    if isinstance(error, NetworkError) or not yield_errors:
                         raise
                     result = error
                 yield result
@@ -164,9 +168,8 @@ class Segmenter(ABC):
         image = images.resize(photo.preview(min(size)), size)
         return _Fitted(photo, image, time.perf_counter() - started)
 
-    def _run(self, fitted: _Fitted, threshold: float | None) -> Segmentation:
+    def _run(self, fitted: _Fitted, threshold: float) -> Segmentation:
         started = time.perf_counter()
         leaves = self.probabilities(fitted.image)
         elapsed = fitted.seconds + time.perf_counter() - started
-        chosen = self.threshold if threshold is None else threshold
-        return Segmentation(fitted.photo, leaves, self.labels, threshold=chosen, elapsed=elapsed)
+        return Segmentation(fitted.photo, leaves, self.labels, threshold=threshold, elapsed=elapsed)
