@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from hypothesis import settings
 from onnx import TensorProto, helper, numpy_helper
 
 from figureground.labels import Label, LabelTree
@@ -16,6 +17,10 @@ from figureground.runtime.onnx_segmenter import OnnxSegmenter
 from figureground.runtime.sizing import Sizing
 
 GAIN, MIDDLE = 0.5, 127.5
+
+# A busy machine is no failure of a property.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def _model(weights: np.ndarray, bias: np.ndarray) -> bytes:

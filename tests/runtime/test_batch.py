@@ -88,7 +88,7 @@ def test_a_failing_source_stops_the_threads(segmenter):
 
 @pytest.mark.parametrize("wrong", [{"workers": 0}, {"ahead": 0}, {"on_error": "skip"}, {"threshold": 2}])
 def test_wrong_options_are_refused_at_once(segmenter, wrong):
-    with pytest.raises(FiguregroundError, match="batch|threshold"):
+    with pytest.raises(FiguregroundError, match=r"batch|threshold"):
         segmenter.batch([], **wrong)
 
 
