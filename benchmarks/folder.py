@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import tempfile
 import threading
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, redirect_stdout
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -75,7 +76,8 @@ def measure(source: Path, out: Path, picture: str, network: str) -> dict[str, An
     memory.start()
     start = time.perf_counter()
     clock = NetworkClock()
-    with clock.running():
+    # What the command says on stdout is not part of the table.
+    with clock.running(), redirect_stdout(sys.stderr):
         code = figureground(["segment", str(source), "-o", str(out), "--as", picture, "--network", network])
     seconds = time.perf_counter() - start
     memory.finish()

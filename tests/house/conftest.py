@@ -47,7 +47,9 @@ class Module:
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
                 for alias in node.names:
-                    if alias.name.split(".")[0] == "figureground":
+                    if alias.name == "figureground":
+                        yield from (Import("figureground", name, node.lineno) for name in self._used_of_front_door())
+                    elif alias.name.split(".")[0] == "figureground":
                         yield Import(alias.name, None, node.lineno)
             elif isinstance(node, ast.ImportFrom):
                 base = self._absolute(node)
@@ -56,6 +58,14 @@ class Module:
                 for alias in node.names:
                     whole = f"{base}.{alias.name}"
                     yield Import(whole, None, node.lineno) if whole in known else Import(base, alias.name, node.lineno)
+
+    def _used_of_front_door(self) -> set[str]:
+        """The names X of every `figureground.X` in this file."""
+        return {
+            node.attr
+            for node in ast.walk(self.tree)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "figureground"
+        }
 
     def _absolute(self, node: ast.ImportFrom) -> str:
         if not node.level:

@@ -22,7 +22,7 @@ SIDEWAYS = {
     ("labels", "errors"),
     ("images", "errors"),
     ("checks", "errors"),
-    ("__main__", "figureground"),
+    ("data", "losses"),
 }
 
 # The front door hands these out without importing anything, so that any floor may ask for them.
