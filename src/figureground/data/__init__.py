@@ -1,0 +1,23 @@
+"""Training data: sources of pictures, paired augmentation and weighted mixtures."""
+
+from figureground.data.build import build_source
+from figureground.data.mixture import Draw, Mixture, MixtureSampler
+from figureground.data.sources import CompositeSource, EmptySource, PairSource, Sample, Source
+from figureground.data.specs import Augment, SourceSpec, Stage
+from figureground.data.transforms import augmented
+
+__all__ = [
+    "Augment",
+    "CompositeSource",
+    "Draw",
+    "EmptySource",
+    "Mixture",
+    "MixtureSampler",
+    "PairSource",
+    "Sample",
+    "Source",
+    "SourceSpec",
+    "Stage",
+    "augmented",
+    "build_source",
+]

@@ -1,0 +1,180 @@
+"""Sources of training pictures: folders of pairs, folders without people, and people pasted on backgrounds.
+
+A source is a sequence of `Sample`s: an RGB picture and an index map of its leaves. Reading happens on access, so a
+source holds paths only and is cheap to send to worker processes.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from figureground import images
+from figureground.errors import DataError
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture (H, W, 3) uint8 and its target (H, W) uint8: 0 background, k + 1 leaf k, 255 not counted."""
+
+    image: Pixels
+    target: Pixels
+
+
+class Source(Protocol):
+    """Samples by number. `rng` is for sources that make up a picture; the same state gives the same picture."""
+
+    name: str
+
+    def __len__(self) -> int:
+        """How many different samples there are."""
+        ...
+
+    def read(self, index: int, rng: np.random.Generator) -> Sample:
+        """The sample of that number."""
+        ...
+
+
+@dataclass(frozen=True)
+class PairSource:
+    """Pictures with a mask each, of the same stem.
+
+    Attributes:
+        name: what reports call it.
+        pairs: (picture, mask) paths.
+        any_value_is_leaf: any non-zero mask value is the tree's only leaf; otherwise mask values are leaf numbers.
+    """
+
+    name: str
+    pairs: tuple[tuple[Path, Path], ...]
+    any_value_is_leaf: bool = True
+
+    def __len__(self) -> int:
+        """How many pairs there are."""
+        return len(self.pairs)
+
+    def read(self, index: int, rng: np.random.Generator) -> Sample:  # noqa: ARG002 - the protocol of all sources
+        """Picture and mask of that number; DataError where their sizes differ."""
+        image_path, mask_path = self.pairs[index]
+        image = images.read(image_path)
+        target = read_index_map(mask_path)
+        if target.shape != image.shape[:2]:
+            raise DataError(
+                f"{mask_path} is {target.shape[1]}x{target.shape[0]}, its picture {image.shape[1]}x{image.shape[0]}",
+                remedy="make the mask as large as the picture",
+            )
+        if self.any_value_is_leaf:
+            target = (target > 0).astype(np.uint8)
+        return Sample(image, target)
+
+
+@dataclass(frozen=True)
+class EmptySource:
+    """Pictures without people: the target is background everywhere."""
+
+    name: str
+    paths: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        """How many pictures there are."""
+        return len(self.paths)
+
+    def read(self, index: int, rng: np.random.Generator) -> Sample:  # noqa: ARG002 - the protocol of all sources
+        """The picture of that number with an empty target."""
+        image = images.read(self.paths[index])
+        return Sample(image, np.zeros(image.shape[:2], np.uint8))
+
+
+@dataclass(frozen=True)
+class CompositeSource:
+    """Cut-out people (RGBA files) pasted on backgrounds: one to three of them, scaled, mirrored, sometimes cropped.
+
+    Alpha of one half or more is person. The background is drawn anew each time.
+    """
+
+    name: str
+    people: tuple[Path, ...]
+    backgrounds: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        """How many cut-out people there are."""
+        return len(self.people)
+
+    def read(self, index: int, rng: np.random.Generator) -> Sample:
+        """The person of that number, and perhaps others, on a random background."""
+        background = images.read(self.backgrounds[rng.integers(len(self.backgrounds))])
+        canvas = Image.fromarray(background)
+        target = Image.new("L", canvas.size)
+        chosen = [index, *rng.integers(len(self.people), size=int(rng.choice([0, 0, 1, 2])))]
+        for person in chosen:
+            with Image.open(self.people[person]) as opened:
+                cutout = opened.convert("RGBA")
+            _paste(canvas, target, cutout, rng)
+        hard = (np.asarray(target) >= 128).astype(np.uint8)
+        return Sample(np.asarray(canvas), hard)
+
+
+def _paste(canvas: Image.Image, target: Image.Image, cutout: Image.Image, rng: np.random.Generator) -> None:
+    height = max(8, int(canvas.height * rng.uniform(0.25, 1.3)))
+    width = max(4, round(cutout.width * height / cutout.height))
+    person = cutout.resize((width, height), Image.Resampling.BILINEAR)
+    if rng.random() < 0.5:
+        person = person.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    left = int(rng.uniform(-0.3 * width, canvas.width - 0.7 * width))
+    lowest = canvas.height - height // 2
+    top = int(rng.uniform(min(0, lowest), lowest)) if height < canvas.height else int(rng.uniform(0, 0.2) * height)
+    alpha = person.getchannel("A")
+    canvas.paste(person.convert("RGB"), (left, top), alpha)
+    target.paste(255, (left, top), alpha)
+
+
+def read_index_map(path: Path) -> Pixels:
+    """The values of a mask file as they are stored: (H, W) uint8, the palette's indices for palette files."""
+    try:
+        with Image.open(path) as opened:
+            stored = opened if opened.mode in ("L", "P") else opened.convert("L")
+            return np.array(stored, dtype=np.uint8)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise DataError(f"{path} cannot be read as a mask: {error}", remedy="save it again as an 8-bit PNG") from error
+
+
+def held_out(stem: str, share: float) -> bool:
+    """Whether a file belongs to the held-out share: decided by its name alone, so it never changes sides."""
+    return zlib.crc32(stem.encode()) % 10_000 < share * 10_000
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """The pictures directly in a folder, sorted by name; DataError where there are none."""
+    if not folder.is_dir():
+        raise DataError(f"no folder {folder}", remedy="check data.root and the paths of the recipe")
+    found = sorted(path for path in folder.iterdir() if images.is_image_path(path))
+    if not found:
+        raise DataError(f"no pictures in {folder}", remedy="check the path")
+    return found
+
+
+def match_pairs(images_folder: Path, masks_folder: Path) -> list[tuple[Path, Path]]:
+    """(picture, mask) paths of equal stems; DataError naming the first picture without a mask."""
+    masks = {path.stem: path for path in picture_files(masks_folder)}
+    pictures = picture_files(images_folder)
+    missing = [path for path in pictures if path.stem not in masks]
+    if missing:
+        raise DataError(
+            f"{len(missing)} pictures in {images_folder} have no mask in {masks_folder}, first {missing[0].name}",
+            remedy="add the masks or move the pictures away",
+        )
+    return [(path, masks[path.stem]) for path in pictures]
+
+
+def split(items: Sequence[Path], share: float, *, held: bool) -> tuple[Path, ...]:
+    """The held-out part of `items`, or the rest."""
+    return tuple(item for item in items if held_out(item.stem, share) == held)

@@ -1,0 +1,66 @@
+"""A torch network as an ONNX model that takes pictures as they are: uint8 (N, H, W, 3) in, logits (N, K, H, W) out."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from pathlib import Path
+
+import torch
+from torch import nn
+
+OPSET = 18
+
+
+class Deployed(nn.Module):
+    """The interface of a bundle around a network of 0-to-255 pictures."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """(N, H, W, 3) uint8 -> (N, K, H, W) float32."""
+        logits: torch.Tensor = self.model(image.permute(0, 3, 1, 2).float())
+        return logits
+
+
+def to_onnx(model: nn.Module, *, size: int = 256) -> bytes:
+    """Export a network of 0-to-255 pictures with dynamic batch, height and width; batch norms are folded.
+
+    Args:
+        model: (N, 3, H, W) float -> (N, K, H, W); it is put in evaluation mode.
+        size: side of the picture the exporter traces with.
+    """
+    deployed = Deployed(model).eval().to(memory_format=torch.contiguous_format)
+    example = torch.zeros(2, size, size + 32, 3, dtype=torch.uint8)
+    dims = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC}
+    # The exporter's notes on its own deprecations are not for whoever exports a network.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            deployed,
+            (example,),
+            input_names=["image"],
+            output_names=["logits"],
+            dynamic_shapes=(dims,),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    return _folded(program.model_proto.SerializeToString())
+
+
+def _folded(model: bytes) -> bytes:
+    # ONNX Runtime's basic level is hardware independent: it folds constants and batch norms and writes plain ONNX.
+    import onnxruntime as ort
+
+    with tempfile.TemporaryDirectory() as scratch:
+        options = ort.SessionOptions()
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.optimized_model_filepath = str(Path(scratch) / "folded.onnx")
+        options.log_severity_level = 3
+        ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return Path(options.optimized_model_filepath).read_bytes()

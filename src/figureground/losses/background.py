@@ -1,0 +1,28 @@
+"""The background's logit: networks give one logit per leaf, and the background's is fixed at zero.
+
+With one leaf the softmax over (0, z) is the sigmoid of z, so person against background is not a special case.
+"""
+
+from __future__ import annotations
+
+import torch
+
+IGNORE = 255
+"""Target value of pixels that no loss and no metric looks at."""
+
+
+def with_background(logits: torch.Tensor) -> torch.Tensor:
+    """(N, K, H, W) leaf logits -> (N, 1 + K, H, W) float32 with the background's zero logit first.
+
+    Float32 whatever comes in: the losses sum over many pixels, which bfloat16 cannot do.
+    """
+    zero = torch.zeros_like(logits[:, :1], dtype=torch.float32)
+    return torch.cat((zero, logits.float()), dim=1)
+
+
+def one_hot(target: torch.Tensor, classes: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """(N, H, W) class indices -> (N, classes, H, W) float32 and the (N, 1, H, W) float32 map of pixels that count."""
+    counts = (target != IGNORE).unsqueeze(1)
+    clean = torch.where(counts.squeeze(1), target, 0)
+    hot = torch.nn.functional.one_hot(clean, classes).permute(0, 3, 1, 2)
+    return (hot * counts).float(), counts.float()

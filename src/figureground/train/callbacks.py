@@ -1,0 +1,98 @@
+"""What happens at the end of each epoch: the best weights are kept and some predictions are drawn."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import torch
+from PIL import Image
+
+from figureground import draw, images
+from figureground.train.feed import Photo
+from figureground.train.task import SegmentationTask
+from figureground.train.weights import save_weights
+
+
+class KeepBest(L.Callback):
+    """After each validation: log the scores, write `last.safetensors`, and `best.safetensors` where it improved.
+
+    Stands before the averaging callback in the trainer's list, so that it sees (and saves) the averaged weights that
+    were validated.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.best = -1.0
+
+    def state_dict(self) -> dict[str, float]:
+        """What a resumed run must know."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        """Go on from a checkpoint."""
+        self.best = state_dict["best"]
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Log and save."""
+        if trainer.sanity_checking or not isinstance(pl_module, SegmentationTask):
+            return
+        summary = pl_module.validation_summary()
+        pl_module.log_dict(summary)
+        recipe = pl_module.recipe.dump()
+        save_weights(pl_module.model, self.folder / "last.safetensors", recipe=recipe)
+        if summary["val/score"] > self.best:
+            self.best = summary["val/score"]
+            save_weights(pl_module.model, self.folder / "best.safetensors", recipe=recipe)
+        line = {"epoch": trainer.current_epoch, **{key: round(value, 4) for key, value in summary.items()}}
+        trainer.print(json.dumps(line), flush=True)
+
+
+class DrawPredictions(L.Callback):
+    """After each validation: one picture with the first photos of every held-out source and their predictions."""
+
+    def __init__(self, folder: Path, per_source: int = 3, height: int = 160) -> None:
+        self.folder = folder
+        self.per_source = per_source
+        self.height = height
+        self.rows: dict[str, list[np.ndarray]] = {}
+
+    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start a new picture."""
+        del trainer, pl_module
+        self.rows = {}
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: object,
+        batch: Photo,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Draw the photo where its source still needs some."""
+        del trainer, outputs, batch_idx, dataloader_idx
+        row = self.rows.setdefault(batch.source, [])
+        if len(row) >= self.per_source or not isinstance(pl_module, SegmentationTask):
+            return
+        size = batch.image.shape[-2:]
+        picture = batch.image[0].permute(1, 2, 0).cpu().numpy()
+        with torch.no_grad():
+            mask = pl_module.predict(batch.image, torch.Size(size)).numpy() > 0
+        width = max(1, round(size[1] * self.height / size[0]))
+        drawn = draw.overlay(picture, mask[None], [pl_module.labels.roots[0].color])
+        row.append(images.resize(drawn, (self.height, min(width, 2 * self.height))))
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write the picture."""
+        del pl_module
+        if trainer.sanity_checking or not self.rows:
+            return
+        lines = [np.concatenate(row, axis=1) for row in self.rows.values() if row]
+        widest = max(line.shape[1] for line in lines)
+        padded = [np.pad(line, ((0, 0), (0, widest - line.shape[1]), (0, 0))) for line in lines]
+        self.folder.mkdir(exist_ok=True)
+        Image.fromarray(np.concatenate(padded)).save(self.folder / f"epoch_{trainer.current_epoch:03d}.jpg", quality=85)

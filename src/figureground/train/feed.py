@@ -1,0 +1,88 @@
+"""What the trainer is fed: the mixture for training, whole photos at the network's size for validation."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import lightning as L
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from figureground import images
+from figureground.data import Mixture, MixtureSampler, Source, build_source
+from figureground.errors import DataError
+from figureground.runtime.sizing import Sizing
+from figureground.train.recipe import Recipe
+
+
+class Photo(NamedTuple):
+    """One validation photo: source name, picture at the network's size (1, 3, h, w) uint8, target (H, W) uint8."""
+
+    source: str
+    image: torch.Tensor
+    target: torch.Tensor
+
+
+class HeldOut(Dataset[Photo]):
+    """Whole photos of the held-out parts, prepared exactly as the runtime prepares a photo."""
+
+    def __init__(self, sources: list[Source], sizing: Sizing) -> None:
+        self.entries = [(source, index) for source in sources for index in range(len(source))]
+        self.sizing = sizing
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> Photo:
+        source, item = self.entries[index]
+        sample = source.read(item, np.random.default_rng(0))
+        small = images.resize(sample.image, self.sizing.network_size(*sample.image.shape[:2]))
+        pixels = torch.from_numpy(small.copy()).permute(2, 0, 1).unsqueeze(0)
+        return Photo(source.name, pixels, torch.from_numpy(sample.target.copy()))
+
+
+def _alone(photo: Photo) -> Photo:
+    return photo
+
+
+class Feed(L.LightningDataModule):
+    """Loaders of a recipe's data. Raises DataError at once where a folder is missing or a mask has no picture."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        specs = recipe.data.sources
+        root = recipe.data.root
+        self.training: list[Source] = [s for spec in specs if (s := build_source(spec, root, held=False))]
+        held = [build_source(spec, root, held=True) for spec in specs if spec.hold_out > 0]
+        self.held = [source for source in held if source]
+        if not self.held:
+            raise DataError("the recipe holds nothing out", remedy="set hold_out of a source, 0.1 say")
+
+    def train_dataloader(self) -> DataLoader[tuple[torch.Tensor, torch.Tensor]]:
+        """Batches of the current epoch."""
+        recipe = self.recipe
+        sampler = MixtureSampler(
+            [len(source) for source in self.training],
+            [spec.weight for spec in recipe.data.sources],
+            samples=recipe.data.samples_per_epoch,
+            batch_size=recipe.schedule.batch_size,
+            stages=recipe.schedule.stages,
+            epochs=recipe.schedule.epochs,
+            seed=recipe.seed,
+            epoch=self.trainer.current_epoch if self.trainer else 0,
+        )
+        mixture = Mixture(self.training, recipe.augment)
+        return DataLoader(mixture, batch_sampler=sampler, num_workers=recipe.data.workers, worker_init_fn=_one_thread)
+
+    def val_dataloader(self) -> DataLoader[Photo]:
+        """Held-out photos, one by one, because each has its own shape."""
+        sizing = Sizing(area=self.recipe.sizing.area, multiple=self.recipe.sizing.multiple)
+        photos = HeldOut(self.held, sizing)
+        workers = min(1, self.recipe.data.workers)
+        return DataLoader(photos, batch_size=None, collate_fn=_alone, num_workers=workers, worker_init_fn=_one_thread)
+
+
+def _one_thread(_: int) -> None:
+    torch.set_num_threads(1)

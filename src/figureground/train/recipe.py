@@ -1,0 +1,197 @@
+"""The recipe: one typed YAML file that says everything about a training run.
+
+Nothing is on that the recipe does not turn on. An unknown key is refused with the nearest right one. `${NAME}` in a
+value is replaced by that environment variable.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from figureground.data.specs import Augment, Share, SourceSpec, Stage, Strict
+from figureground.errors import RecipeError, suggest
+
+Triple = tuple[float, float, float]
+
+
+class Data(Strict):
+    """Where the pictures are and how they are mixed."""
+
+    root: Path
+    sources: tuple[SourceSpec, ...] = Field(min_length=1)
+    samples_per_epoch: int = Field(default=4000, gt=0)
+    workers: int = Field(default=1, ge=0)
+
+
+class Network(Strict):
+    """A registered network by name, with its options."""
+
+    name: str
+    options: dict[str, Any] = {}
+    weights: Path | None = None
+    """A safetensors file of an earlier run to start from."""
+    mean: Triple = (0.485, 0.456, 0.406)
+    std: Triple = (0.229, 0.224, 0.225)
+
+
+class Loss(Strict):
+    """A loss by name, its weight in the sum and its options."""
+
+    name: str
+    weight: float = 1.0
+    options: dict[str, Any] = {}
+
+
+class Distill(Strict):
+    """A teacher's run folder, whose logits the network also learns from."""
+
+    run: Path
+    weight: float = Field(default=1.0, gt=0)
+    temperature: float = Field(default=1.0, gt=0)
+
+
+class Optimize(Strict):
+    """AdamW with one cycle of the learning rate (Smith, arXiv:1708.07120)."""
+
+    learning_rate: float = Field(default=1e-3, gt=0)
+    encoder_factor: float = Field(default=1.0, gt=0)
+    """The encoder's learning rate, as a factor of the decoder's."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup: Share = 0.1
+    clip_norm: float | None = None
+
+
+class Schedule(Strict):
+    """How long, in what batches, at what precision."""
+
+    epochs: int = Field(default=10, gt=0)
+    batch_size: int = Field(default=16, gt=0)
+    stages: tuple[Stage, ...] = (Stage(sizes=(256,)),)
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    channels_last: bool = False
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Decay per step of the moving average of the weights; 0 is off."""
+    validate_every: int = Field(default=1, gt=0)
+
+
+class SizingSpec(Strict):
+    """The size at which the network sees a whole photo: keep the aspect, about `area` pixels, sides in multiples."""
+
+    area: int = Field(default=256 * 256, gt=0)
+    multiple: int = Field(default=32, gt=0)
+
+
+class Recipe(Strict):
+    """A whole training run."""
+
+    name: str
+    description: str = ""
+    seed: int = 0
+    labels: str | dict[str, Any] = "person"
+    data: Data
+    network: Network
+    losses: tuple[Loss, ...] = Field(min_length=1)
+    distill: Distill | None = None
+    augment: Augment = Augment()
+    optimize: Optimize = Optimize()
+    schedule: Schedule = Schedule()
+    sizing: SizingSpec = SizingSpec()
+
+    @classmethod
+    def read(cls, path: Path, overrides: list[str] | None = None) -> Recipe:
+        """Read a YAML file; `overrides` are `key.of.field=value` with YAML values.
+
+        Raises:
+            RecipeError: naming the file, the place in it and what to write instead.
+        """
+        values = _load(path)
+        for override in overrides or []:
+            _override(values, override)
+        try:
+            return cls.model_validate(_expand(values))
+        except ValidationError as error:
+            raise RecipeError(f"{path}: {_explain(error)}") from error
+
+    def dump(self) -> str:
+        """The resolved recipe as YAML."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"cannot read the recipe {path}: {error.strerror}", remedy="check the path") from error
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path} is not YAML: {error}", remedy="mend that line") from error
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path} holds no recipe", remedy="start from a file in recipes/")
+    return values
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals:
+        raise RecipeError(f"--set {override!r} has no '='", remedy="write --set schedule.epochs=3")
+    *folders, last = key.split(".")
+    place: Any = values
+    for folder in folders:
+        if isinstance(place, list) and folder.isdigit() and int(folder) < len(place):
+            place = place[int(folder)]
+        elif isinstance(place, dict):
+            place = place.setdefault(folder, {})
+        else:
+            raise RecipeError(f"--set {key}: {folder!r} is not a place in the recipe", remedy="check the key")
+    if isinstance(place, list) and last.isdigit() and int(last) < len(place):
+        place[int(last)] = yaml.safe_load(text)
+    elif isinstance(place, dict):
+        place[last] = yaml.safe_load(text)
+    else:
+        raise RecipeError(f"--set {key}: {last!r} is not a place in the recipe", remedy="check the key")
+
+
+def _expand(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _expand(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expand(item) for item in value]
+    return re.sub(r"\$\{(\w+)\}", _variable, value) if isinstance(value, str) else value
+
+
+def _variable(match: re.Match[str]) -> str:
+    name = match.group(1)
+    if name not in os.environ:
+        raise RecipeError(f"the recipe needs the environment variable {name}", remedy=f"export {name}=/your/folder")
+    return os.environ[name]
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        *parents, key = first["loc"]
+        known = _fields_at(tuple(part for part in parents if isinstance(part, str)))
+        return f"unknown key '{place}'; {suggest(str(key), known)}"
+    return f"'{place}': {first['msg']} (got {first['input']!r})"
+
+
+def _fields_at(parents: tuple[str, ...]) -> list[str]:
+    places: dict[str, type[Strict]] = {
+        "data": Data,
+        "sources": SourceSpec,
+        "network": Network,
+        "losses": Loss,
+        "distill": Distill,
+        "augment": Augment,
+        "optimize": Optimize,
+        "schedule": Schedule,
+        "stages": Stage,
+        "sizing": SizingSpec,
+    }
+    return list((places[parents[-1]] if parents else Recipe).model_fields)

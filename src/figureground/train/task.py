@@ -1,0 +1,157 @@
+"""The Lightning task: what one step of training and one photo of validation are."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, cast
+
+import lightning as L
+import torch
+from torch import nn
+
+from figureground.errors import RecipeError, suggest
+from figureground.labels import LabelTree
+from figureground.losses import LOSSES, distillation, with_background
+from figureground.metrics import BinaryReport
+from figureground.networks import create
+from figureground.train.feed import Photo
+from figureground.train.recipe import Loss, Network, Recipe
+
+
+class ImageNetwork(nn.Module):
+    """A network with its normalisation: pictures of 0 to 255 in, leaf logits of the same size out."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, spec: Network, *, leaves: int) -> None:
+        super().__init__()
+        self.network = create(spec.name, leaves=leaves, **spec.options)
+        self.register_buffer("mean", 255 * torch.tensor(spec.mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(spec.std).view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """(N, 3, H, W) of 0 to 255 -> (N, leaves, H, W)."""
+        return cast("torch.Tensor", self.network((image.float() - self.mean) / self.std))
+
+
+def label_tree(labels: str | dict[str, Any]) -> LabelTree:
+    """The recipe's label tree: by name, or written out."""
+    if isinstance(labels, dict):
+        return LabelTree.from_dict(labels)
+    if labels != "person":
+        raise RecipeError(f"no label tree is called {labels!r}", remedy="use 'person' or write the tree out")
+    return LabelTree.person()
+
+
+def build_losses(specs: tuple[Loss, ...]) -> list[tuple[str, float, Callable[..., torch.Tensor], dict[str, Any]]]:
+    """Name, weight, function and options of each loss; RecipeError for a name or an option that does not exist."""
+    built = []
+    for spec in specs:
+        if spec.name not in LOSSES:
+            raise RecipeError(f"no loss is called {spec.name!r}", remedy=suggest(spec.name, LOSSES))
+        function = LOSSES[spec.name]
+        known = list(inspect.signature(function).parameters)[2:]
+        for option in spec.options:
+            if option not in known:
+                raise RecipeError(f"loss {spec.name!r} has no option {option!r}", remedy=suggest(option, known))
+        built.append((spec.name, spec.weight, function, spec.options))
+    return built
+
+
+class SegmentationTask(L.LightningModule):
+    """Train one network on the losses of a recipe; validate on whole photos, per source."""
+
+    def __init__(self, recipe: Recipe, model: ImageNetwork, labels: LabelTree, teacher: ImageNetwork | None) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.model = model
+        self.labels = labels
+        self.losses = build_losses(recipe.losses)
+        # In a tuple, so that the teacher is neither trained nor averaged nor saved with the student.
+        self.teacher = (teacher,)
+        self.reports: dict[str, BinaryReport] = {}
+        self.layout = torch.channels_last if recipe.schedule.channels_last else torch.contiguous_format
+
+    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> torch.Tensor:
+        """Weighted sum of the losses of one batch."""
+        image, target = batch
+        image = image.float().contiguous(memory_format=self.layout)
+        logits = self.model(image)
+        total = torch.zeros((), device=logits.device)
+        for name, weight, function, options in self.losses:
+            value = function(logits, target, **options)
+            self.log(f"train/{name}", value, on_step=False, on_epoch=True, batch_size=len(image))
+            total = total + weight * value
+        total = total + self._distilled(image, logits)
+        self.log("train/loss", total, on_step=True, on_epoch=True, batch_size=len(image))
+        return total
+
+    def _distilled(self, image: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        (teacher,), spec = self.teacher, self.recipe.distill
+        if teacher is None or spec is None:
+            return torch.zeros((), device=logits.device)
+        with torch.no_grad():
+            wanted = teacher(image)
+        value = distillation(logits, wanted, temperature=spec.temperature)
+        self.log("train/distillation", value, on_step=False, on_epoch=True, batch_size=len(image))
+        return spec.weight * value
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the last epoch's counts."""
+        self.reports = {}
+
+    def validation_step(self, photo: Photo, number: int) -> None:
+        """Segment one photo at the network's size and compare at the photo's own."""
+        predicted = self.predict(photo.image, photo.target.shape).numpy() > 0
+        report = self.reports.setdefault(photo.source, BinaryReport())
+        report.add(str(number), predicted, (photo.target > 0).numpy())
+
+    def predict(self, image: torch.Tensor, size: torch.Size) -> torch.Tensor:
+        """(1, 3, h, w) picture -> (H, W) index map at `size`, 0 background."""
+        logits = self.model(image.float().contiguous(memory_format=self.layout))
+        probabilities = with_background(logits).softmax(1)
+        full = nn.functional.interpolate(probabilities, size=size, mode="bilinear", align_corners=False)
+        return full.argmax(1)[0].cpu()
+
+    def validation_summary(self) -> dict[str, float]:
+        """Per source its mean IoU (or share of photos left empty), and `val/score`, the mean over the sources."""
+        summary: dict[str, float] = {}
+        for source, report in self.reports.items():
+            values = report.summary()
+            all_empty = values["empty_images"] == values["images"]
+            quality = 1.0 - float(values["empty_wrong"]) if all_empty else float(values["iou_image_mean"])
+            summary[f"val/{source}"] = quality
+            if not all_empty:
+                summary[f"val/{source}_iou_dataset"] = float(values["iou_dataset"])
+        summary["val/score"] = sum(summary[f"val/{source}"] for source in self.reports) / max(1, len(self.reports))
+        return summary
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW without decay on norms and biases, one cycle of the learning rate."""
+        optimize = self.recipe.optimize
+        groups = _parameter_groups(self.model, optimize.encoder_factor, optimize)
+        optimizer = torch.optim.AdamW(groups)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            max_lr=[group["lr"] for group in groups],
+            total_steps=int(self.trainer.estimated_stepping_batches),
+            pct_start=optimize.warmup,
+            cycle_momentum=False,
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _parameter_groups(model: nn.Module, encoder_factor: float, optimize: Any) -> list[dict[str, Any]]:
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        groups.setdefault((".encoder." in name, parameter.ndim > 1), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": optimize.learning_rate * (encoder_factor if in_encoder else 1.0),
+            "weight_decay": optimize.weight_decay if decays else 0.0,
+        }
+        for (in_encoder, decays), parameters in groups.items()
+    ]

@@ -1,0 +1,50 @@
+"""Weights as safetensors that say what they are weights of.
+
+The file's metadata hold the recipe, so a run can be rebuilt from its weights alone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from figureground.errors import NetworkError
+
+
+def save_weights(model: nn.Module, path: Path, *, recipe: str) -> None:
+    """Write all parameters and buffers, and the resolved recipe's text, to a safetensors file (atomically)."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    scratch = path.with_suffix(".partial")
+    save_file(state, scratch, metadata={"recipe": recipe})
+    scratch.replace(path)
+
+
+def load_weights(model: nn.Module, path: Path) -> str:
+    """Load a file of `save_weights` into the same architecture; returns the recipe's text.
+
+    Raises:
+        NetworkError: the file is missing, is no safetensors file, or does not fit (the first misfit is named).
+    """
+    if not path.is_file():
+        raise NetworkError(f"no weights at {path}", remedy="check the path, or train first")
+    try:
+        with safe_open(path, framework="pt") as opened:
+            recipe = (opened.metadata() or {}).get("recipe", "")
+            state: dict[str, torch.Tensor] = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise NetworkError(f"{path} is no safetensors file: {error}", remedy="give the weights of a run") from error
+    own = model.state_dict()
+    for name, tensor in own.items():
+        if name not in state:
+            raise NetworkError(f"{path} has no tensor '{name}'", remedy="use the recipe that made the weights")
+        if state[name].shape != tensor.shape:
+            raise NetworkError(
+                f"'{name}' is {tuple(state[name].shape)} in {path} and {tuple(tensor.shape)} in the network",
+                remedy="use the recipe that made the weights",
+            )
+    model.load_state_dict({name: state[name] for name in own})
+    return recipe
