@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
 
 import click
+from click.shell_completion import shell_complete
 
-from figureground.cli.completion import completion
+from figureground.cli.completion import COMPLETION_VARIABLE, completion
 from figureground.cli.doctor import doctor
 from figureground.cli.evaluate import evaluate
 from figureground.cli.export import export
@@ -16,7 +19,7 @@ from figureground.cli.networks import networks
 from figureground.cli.options import Session, debug_option, version_option
 from figureground.cli.segment import segment
 from figureground.cli.train import train
-from figureground.errors import FiguregroundError
+from figureground.errors import FiguregroundError, OutputError
 
 INTERNAL, USAGE, READER_GONE, INTERRUPTED = 1, 2, 141, 130
 
@@ -59,21 +62,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     came from.
     """
     session = Session()
+    _let_any_name_pass()
     try:
-        code = cli.main(
-            args=None if arguments is None else list(arguments),
-            prog_name="figureground",
-            standalone_mode=False,
-            obj=session,
-        )
+        code = _run(sys.argv[1:] if arguments is None else list(arguments), session)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        _forget_stdout()
+        return READER_GONE
+    except KeyboardInterrupt:
+        click.echo("figureground: interrupted", err=True)
+        return INTERRUPTED
     except Exception as error:
-        if isinstance(error, BrokenPipeError):
-            _forget_stdout()
-            return READER_GONE
         if session.debug:
             raise
         line, code = _explain(error)
         click.echo(line, err=True)
+        return code
+
+
+def _run(arguments: list[str], session: Session) -> int:
+    """What click's own `main` does, but failures come to us as exceptions, a closed pipe among them."""
+    asked = os.environ.get(COMPLETION_VARIABLE)
+    if asked:
+        return shell_complete(cli, {}, "figureground", COMPLETION_VARIABLE, asked)
+    try:
+        with cli.make_context("figureground", arguments, obj=session) as context:
+            code = cli.invoke(context)
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
     return code if isinstance(code, int) else 0
 
 
@@ -81,13 +98,14 @@ def _explain(error: Exception) -> tuple[str, int]:
     """(one line for stderr, exit code) of a failure."""
     if isinstance(error, FiguregroundError):
         return f"figureground: {error}", error.exit_code
-    if isinstance(error, click.Abort):
-        return "figureground: interrupted", INTERRUPTED
     if isinstance(error, click.UsageError):
         command = error.ctx.command_path if error.ctx else "figureground"
         return f"figureground: {_one_line(error.format_message())} (see: {command} --help)", USAGE
     if isinstance(error, click.ClickException):
         return f"figureground: {_one_line(error.format_message())}", USAGE
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        _forget_stdout()
+        return f"figureground: cannot write to stdout: {error.strerror}", OutputError.exit_code
     what = _one_line(f"{type(error).__name__}: {error}")
     return f"figureground: a mistake in figureground itself: {what} (--debug shows where)", INTERNAL
 
@@ -96,6 +114,12 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def _let_any_name_pass() -> None:
+    """Print file names that are not valid UTF-8 as the bytes they are, instead of failing over them."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")
+
+
 def _forget_stdout() -> None:
-    """Point stdout at nothing: the interpreter flushes it at exit, and would complain about the closed pipe."""
+    """Point stdout at nothing: the interpreter flushes it at exit, and would fail once more."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -6,7 +6,7 @@ import click
 
 from figureground.cli.options import debug_option
 
-VARIABLE = "_FIGUREGROUND_COMPLETE"
+COMPLETION_VARIABLE = "_FIGUREGROUND_COMPLETE"
 
 
 @click.command(
@@ -27,4 +27,4 @@ def completion(context: click.Context, shell: str) -> None:
     complete = get_completion_class(shell)
     if complete is None:  # click knows all three; a future click may not
         raise click.UsageError(f"no completion for {shell}", ctx=context)
-    click.echo(complete(context.find_root().command, {}, "figureground", VARIABLE).source())
+    click.echo(complete(context.find_root().command, {}, "figureground", COMPLETION_VARIABLE).source())

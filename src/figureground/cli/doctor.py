@@ -6,7 +6,6 @@ import os
 import platform
 import sys
 from collections.abc import Collection
-from importlib import metadata
 from typing import Any
 
 import click
@@ -89,6 +88,8 @@ def double_installs(installed: Collection[str]) -> list[list[str]]:
 
 
 def _version(distribution: str) -> str | None:
+    from importlib import metadata  # it drags in email and zipfile, which no other verb needs
+
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:

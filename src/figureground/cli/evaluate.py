@@ -80,7 +80,7 @@ def evaluate(
     report = _measure(segmenter, pairs, threshold)
     document = {**report.to_dict(), "data": str(data_dir)}
     if json_file == "-":
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(document, indent=2))
     else:
         click.echo(_text(report))
     if json_file not in (None, "-"):
@@ -113,4 +113,4 @@ def _write(path: Path, document: dict[str, Any]) -> None:
     from figureground.cli.folders import make_folder
 
     make_folder(path.parent)
-    images.write_bytes(f"{json.dumps(document, indent=2, ensure_ascii=False)}\n".encode(), path)
+    images.write_bytes(f"{json.dumps(document, indent=2)}\n".encode(), path)

@@ -69,7 +69,7 @@ network_option = click.option(
 
 threshold_option = click.option(
     "--threshold",
-    type=click.FloatRange(0.0, 1.0),
+    type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
     default=None,
     help="A pixel is person from this probability on.  [default: the network's own]",
 )
@@ -77,4 +77,4 @@ threshold_option = click.option(
 
 def echo_json(value: Any) -> None:
     """Print `value` as indented JSON on stdout."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    click.echo(json.dumps(value, indent=2))

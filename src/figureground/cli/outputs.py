@@ -5,7 +5,7 @@ The rules, in the order they are tried:
 1. `-o -`, or stdin as the source and no -o: stdout. One image only.
 2. No -o, a file: next to it, `photo.jpg` -> `photo-cutout.png`. From an address: the same in the current folder.
 3. No -o, a folder: a folder next to it, `photos/a/b.jpg` -> `photos-cutout/a/b.png`.
-4. -o names a folder (it is one, ends in a slash, or has no suffix): `OUT/a/b.png`, made when missing.
+4. -o names a folder (it is one, ends in a slash, or has no suffix and is no file): `OUT/a/b.png`, made when missing.
 5. -o names a picture, `OUT.webp`: that file, in that format. One image only.
 
 No output is an input of the same call, and no two outputs are the same file: where rule 4 would write over an input the
@@ -44,8 +44,10 @@ def names_folder(output: str) -> bool:
     """
     if output == STDOUT:
         return False
+    if os.path.exists(output):
+        return os.path.isdir(output)
     suffix = Path(output).suffix.lower()
-    if not suffix or output.endswith(("/", os.sep)) or os.path.isdir(output):
+    if not suffix or output.endswith(("/", os.sep)):
         return True
     if suffix not in _SUFFIXES:
         raise OutputError(
@@ -63,7 +65,9 @@ def output_format(output: str | None, chosen: str | None) -> str:
     """
     if output is None or output == STDOUT or names_folder(output):
         return chosen or "png"
-    named = _SUFFIXES[Path(output).suffix.lower()]
+    named = _SUFFIXES.get(Path(output).suffix.lower())
+    if named is None:  # a device or a pipe, which may be called anything
+        return chosen or "png"
     if chosen is not None and chosen != named:
         raise OutputError(f"-o {output} is not a {chosen} file", remedy="leave --format out, or change the suffix")
     return named

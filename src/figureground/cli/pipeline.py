@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from figureground.cli.folders import make_folder
 from figureground.cli.sources import Source
-from figureground.errors import FiguregroundError, ImageError, MissingExtraError, SourceError
+from figureground.errors import FiguregroundError, ImageError, MissingExtraError, OutputError, SourceError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -65,17 +65,22 @@ class Task:
         """Draw `result` and write the picture to `target`, or to stdout; return its description.
 
         Raises:
-            ImageError: the photo's pixels are damaged.
+            ImageError: the photo's pixels are damaged, or its picture is too large for the format.
             OutputError: the picture cannot be written.
         """
         from figureground import images
 
         picture = self.draw(result)
+        try:
+            data = images.encode(picture, self.picture_format)
+        except OutputError as error:
+            # A format's limit on width and height is the affair of this one image.
+            raise ImageError(f"'{result.path}': {error.message}", remedy=error.remedy) from error
         if target is None:
-            sys.stdout.buffer.write(images.encode(picture, self.picture_format))
+            _to_stdout(data)
         else:
             make_folder(target.parent)
-            images.write(picture, target)
+            images.write_bytes(data, target)
         return self.describe(result) if self.describe is not None else {}
 
 
@@ -130,6 +135,16 @@ def _unopened(opened: deque[_Opened]) -> Iterator[tuple[Job, _Facts]]:
     """Take the failed jobs from the head of `opened`: they have no result to wait for."""
     while opened and (error := opened[0].error) is not None:
         yield opened.popleft().job, _failed(error)
+
+
+def _to_stdout(data: bytes) -> None:
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write to stdout: {error.strerror}") from error
 
 
 def _failed(error: FiguregroundError) -> _Facts:

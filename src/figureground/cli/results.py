@@ -113,7 +113,7 @@ def results(jobs: Sequence[Job], waiting: Sequence[Job], as_json: bool) -> Itera
 
 def _json_line(job: Job, facts: dict[str, Any], *, written: bool = True) -> str:
     output = str(job.target) if written and job.target is not None else None
-    return json.dumps({"source": job.source.shown, "output": output, **facts}, ensure_ascii=False)
+    return json.dumps({"source": job.source.shown, "output": output, **facts})
 
 
 def _named(job: Job, error: FiguregroundError) -> str:
