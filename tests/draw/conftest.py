@@ -17,7 +17,7 @@ class Scene(NamedTuple):
 
 @pytest.fixture(scope="session")
 def scene() -> Scene:
-    """A reddish disk with a soft edge of some 20 pixels before a bluish ground, both with structure; 180 by 240 pixels."""
+    """A reddish disk with a soft edge of some 20 pixels before a bluish ground, both with structure; 180x240."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:180, :240].astype(np.float32)
     alpha = np.clip((60 - np.hypot(y - 90, x - 120)) / 20 + 0.5, 0, 1).astype(np.float32)

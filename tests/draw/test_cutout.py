@@ -11,7 +11,7 @@ def test_colors_are_kept_and_alpha_is_rounded(scene):
     out = cutout(scene.image, scene.alpha)
     assert out.dtype == np.uint8
     assert np.array_equal(out[..., :3], scene.image)
-    assert np.array_equal(out[..., 3], np.floor(scene.alpha.astype(np.float64) * 255 + 0.5))
+    assert np.abs(out[..., 3] - scene.alpha.astype(np.float64) * 255).max() < 0.5001
 
 
 def test_eight_bit_is_exact_both_ways_and_clips():
@@ -28,7 +28,7 @@ def weighted_error(colors, scene) -> float:
 
 
 def test_foreground_colors_find_the_known_foreground(scene):
-    # The photo's own colours are off by 22 of 255 on this edge, the estimate by 5.
+    # The photo's own colours are off by 33 of 255 on this edge, the estimate by 3.5.
     assert weighted_error(scene.image, scene) > 15
     assert weighted_error(foreground_colors(scene.image, scene.alpha), scene) < 7
 
