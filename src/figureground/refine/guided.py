@@ -35,8 +35,9 @@ def guided_upsample(
 ) -> NDArray[np.float32]:
     """Enlarge `alpha` to the size of `image`, moving its soft edges onto the edges of the photo.
 
-    At the same size alpha comes back as it is. It helps an alpha that is several times smaller than the photo and soft
-    at its edges; where the photo has no edge to follow, the result is that of bilinear enlargement.
+    At the same size alpha comes back as it is, and where the photo has no edge to follow the result is that of bilinear
+    enlargement. It helps an alpha that is many times smaller than the photo or soft at its edges. An exact alpha, two
+    or three times smaller, is better enlarged plainly: the photo's texture would only roughen it.
 
     Besides the result, 4 bytes per pixel of the photo, it needs memory for some twenty maps of the alpha's size (8
     bytes per pixel each) and a strip of the photo (20 MB).
