@@ -31,6 +31,10 @@ def fill_by_hash(module: nn.Module, reference_name: Callable[[str], str] = str) 
             tensor.copy_(torch.from_numpy(hashed(known_as, tensor.numel()) * scale).reshape(tensor.shape))
         elif tensor.is_floating_point() and known_as.endswith("bias"):
             tensor.zero_()
+    for part in module.modules():
+        # timm starts the last norm of a residual at 0, the golden values were taken with all of them at 1.
+        if isinstance(part, nn.BatchNorm2d):
+            nn.init.ones_(part.weight)
 
 
 def hashed_input(name: str, *shape: int) -> Tensor:

@@ -1,0 +1,133 @@
+"""FCN, SegNet, DeconvNet and DeepLab v1: their trunks against torchvision, their own geometry by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torchvision.models.vgg import make_layers
+
+from figureground.errors import NetworkError
+from figureground.networks import create
+
+WIDTH = 4
+WIDTHS = [WIDTH * factor for factor in (1, 2, 4, 8, 8)]
+
+
+def torchvision_vgg16(*, batch_norm: bool, in_channels: int = 3) -> nn.ModuleDict:
+    """torchvision's VGG-16 at a sixteenth of its width, under torchvision's key names."""
+    plan = [step for width, depth in zip(WIDTHS, (2, 2, 3, 3, 3), strict=True) for step in (*[width] * depth, "M")]
+    features = make_layers(plan, batch_norm=batch_norm)
+    hidden = 64 * WIDTH
+    classifier = nn.Sequential(
+        nn.Linear(WIDTHS[-1] * 49, hidden), nn.ReLU(), nn.Dropout(), nn.Linear(hidden, hidden), nn.ReLU()
+    )
+    for module in features.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(std=0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    return nn.ModuleDict({"features": features, "classifier": classifier}).eval()
+
+
+def test_segnet_encoder_equals_torchvision():
+    theirs, ours = torchvision_vgg16(batch_norm=True), create("segnet", width=WIDTH).eval()
+    ours.encoder.load_torchvision(theirs.state_dict())
+    x = torch.randn(1, 3, 64, 96)
+    mine = x
+    for stage in ours.encoder.stages:
+        mine = F.max_pool2d(stage(mine), 2)
+    torch.testing.assert_close(mine, theirs["features"](x))
+
+
+def test_fcn_equals_the_classifier_where_it_sees_the_whole_image():
+    theirs, ours = torchvision_vgg16(batch_norm=False), create("fcn32s", width=WIDTH).eval()
+    ours.load_vgg16(theirs.state_dict())
+    nn.init.normal_(ours.score.weight)
+    x = torch.randn(1, 3, 224, 224)
+    hidden = theirs["classifier"](theirs["features"](x).flatten(1))
+    expected = hidden @ ours.score.weight.flatten(1).T + ours.score.bias
+    scores, _ = ours._trunk_scores(x)
+    torch.testing.assert_close(scores[..., 3, 3], expected)
+
+
+def test_depth_starts_without_effect():
+    theirs, ours = torchvision_vgg16(batch_norm=False), create("fcn8s", width=WIDTH, in_channels=4).eval()
+    ours.load_vgg16(theirs.state_dict())
+    for score in (ours.score, *ours.pool_scores):
+        nn.init.normal_(score.weight)
+    x = torch.randn(1, 4, 64, 64)
+    flat = torch.cat([x[:, :3], torch.zeros(1, 1, 64, 64)], dim=1)
+    assert torch.equal(ours(x), ours(flat))
+
+
+def test_weights_that_do_not_fit_are_refused():
+    with pytest.raises(NetworkError, match="vgg16_bn"):
+        create("segnet", width=WIDTH).encoder.load_torchvision(torchvision_vgg16(batch_norm=False).state_dict())
+    with pytest.raises(NetworkError, match="full width"):
+        create("fcn8s", width=2).trunk.load_torchvision(torchvision_vgg16(batch_norm=False).state_dict())
+
+
+@pytest.mark.parametrize("name", ["fcn32s", "fcn16s", "fcn8s"])
+def test_fcn_with_the_margin_of_the_release(name):
+    network = create(name, width=2, leaves=2, padding="caffe").eval()
+    for score in (network.score, *network.pool_scores):
+        nn.init.normal_(score.weight)
+    for height, width in ((32, 33), (100, 75)):
+        assert network(torch.randn(1, 3, height, width)).shape == (1, 2, height, width)
+
+
+def test_fcn_sizes_of_the_release():
+    scores, pools = create("fcn8s", width=1, padding="caffe").eval()._trunk_scores(torch.zeros(1, 3, 512, 512))
+    assert [pool.shape[-1] for pool in pools] == [355, 178, 89, 45]
+    assert scores.shape[-1] == 17
+
+
+def test_fcn_names_the_known_paddings():
+    with pytest.raises(NetworkError, match="did you mean 'same'"):
+        create("fcn8s", padding="sam")
+
+
+def test_fcn8s_adds_the_scores_of_both_pools():
+    network = create("fcn8s", width=WIDTH).eval()
+    x = torch.randn(1, 3, 96, 64)
+    _, pools = network._trunk_scores(x)
+    nn.init.normal_(network.pool_scores[1].weight)
+    expected = F.interpolate(network.pool_scores[1](pools[2]), scale_factor=8, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(network(x)[..., 4:-4, 4:-4], expected[..., 4:-4, 4:-4])
+
+
+def test_segnet_biases_are_what_the_count_says():
+    network = create("segnet")
+    biases = sum(m.bias.numel() for m in network.modules() if isinstance(m, nn.Conv2d)) - network.classify.bias.numel()
+    assert biases == 7_936
+
+
+def test_deconvnet_refuses_to_normalise_one_value():
+    network = create("deconvnet", width=1).train()
+    with pytest.raises(NetworkError, match="batch of at least 2"):
+        network(torch.zeros(1, 3, 224, 224))
+    assert network(torch.randn(2, 3, 224, 224)).shape == (2, 1, 224, 224)
+
+
+def test_deconvnet_starts_as_released():
+    network = create("deconvnet", width=8)
+    convolution, norm = network.decoder.stages[0][0][0], network.decoder.stages[0][0][1]
+    assert float(convolution.weight.detach().std()) == pytest.approx(0.01, rel=0.05)
+    assert torch.all(norm.bias == 0.001)
+
+
+@pytest.mark.parametrize(("size", "cells"), [(321, 41), (513, 65)])
+def test_deeplab_sizes_of_the_release(size, cells):
+    network = create("deeplab_v1", width=1).eval()
+    x = torch.zeros(1, 3, size, size)
+    for stage, stride in zip(network.trunk.stages, (2, 2, 2, 1, 1), strict=True):
+        x = F.max_pool2d(stage(x), 3, stride, padding=1)
+    assert x.shape[-1] == cells
+
+
+def test_deeplab_average_pool_smooths():
+    plain, smooth = create("deeplab_v1", width=2).eval(), create("deeplab_v1", width=2, average_pool=True).eval()
+    smooth.load_state_dict(plain.state_dict())
+    x = torch.randn(1, 3, 64, 64)
+    assert not torch.allclose(plain(x), smooth(x))
