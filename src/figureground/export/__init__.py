@@ -1,0 +1,8 @@
+"""Export: a trained network becomes a bundle, with a parity report."""
+
+from figureground.export.compress import Storage, compress
+from figureground.export.onnx_model import to_onnx
+from figureground.export.parity import Parity, compare
+from figureground.export.run import export_run
+
+__all__ = ["Parity", "Storage", "compare", "compress", "export_run", "to_onnx"]

@@ -1,0 +1,67 @@
+"""Proof that a bundle computes what the trained network computes, measured on pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from figureground.losses import with_background
+
+Pixels = NDArray[np.uint8]
+
+TOLERANCE = 1e-4
+"""Largest difference of a logit, relative to the largest logit, between torch and the uncompressed ONNX model."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Differences between a torch network and an ONNX model over some pictures.
+
+    Attributes:
+        pictures: how many were compared.
+        logit_max: largest difference of a logit.
+        logit_relative: the same, divided by the largest absolute logit of torch.
+        probability_max: largest difference of a leaf's probability.
+        pixels_changed: share of all pixels that went to another class.
+    """
+
+    pictures: int
+    logit_max: float
+    logit_relative: float
+    probability_max: float
+    pixels_changed: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def compare(model: nn.Module, onnx_model: bytes, pictures: Sequence[Pixels]) -> Parity:
+    """Run both on each picture, (H, W, 3) uint8 at the network's size, and measure the differences.
+
+    Args:
+        model: (N, 3, H, W) float of 0 to 255 -> (N, K, H, W) logits, in evaluation mode.
+        onnx_model: the serialised model with the bundle's interface.
+        pictures: at least one.
+    """
+    session = ort.InferenceSession(onnx_model, providers=["CPUExecutionProvider"])
+    largest = highest = probability = 0.0
+    changed = pixels = 0
+    for picture in pictures:
+        with torch.no_grad():
+            wanted = model(torch.from_numpy(picture.copy()).permute(2, 0, 1).unsqueeze(0).float())
+        got = torch.from_numpy(session.run(None, {"image": picture[None]})[0])
+        largest = max(largest, float((wanted - got).abs().max()))
+        highest = max(highest, float(wanted.abs().max()))
+        ours, theirs = with_background(wanted).softmax(1), with_background(got).softmax(1)
+        probability = max(probability, float((ours - theirs).abs().max()))
+        changed += int((ours.argmax(1) != theirs.argmax(1)).sum())
+        pixels += picture.shape[0] * picture.shape[1]
+    return Parity(len(pictures), largest, largest / max(highest, 1e-12), probability, changed / pixels)

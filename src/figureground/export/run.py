@@ -1,0 +1,100 @@
+"""A finished training run becomes a bundle, with the proof that both compute the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from figureground import images
+from figureground.errors import NetworkError
+from figureground.export.compress import Storage, compress
+from figureground.export.onnx_model import to_onnx
+from figureground.export.parity import TOLERANCE, compare
+from figureground.runtime.bundle import Bundle
+from figureground.runtime.sizing import Sizing
+from figureground.train.run import load_run
+from figureground.train.task import label_tree
+
+Pixels = NDArray[np.uint8]
+
+
+def export_run(
+    run: Path,
+    output: Path,
+    *,
+    name: str | None = None,
+    report: Path | None = None,
+    card: Mapping[str, Any] | None = None,
+    storage: Storage = "float16",
+    threshold: float = 0.5,
+    photos: Path | None = None,
+) -> Bundle:
+    """Export the best weights of a run folder to a bundle file.
+
+    Args:
+        run: the folder that training made.
+        output: the bundle to write.
+        name: of the network; the recipe's name by default.
+        report: where to write the parity report as JSON.
+        card: what people should know: description, licences, metrics.
+        storage: how weights are stored; they compute in float32 whatever it is.
+        threshold: probability from which a pixel is in the mask.
+        photos: folder of pictures to measure parity on; the bundled photo and noise by default.
+
+    Raises:
+        NetworkError: the run has no weights, or the ONNX model does not compute what the network does.
+    """
+    recipe, model = load_run(run)
+    sizing = Sizing(area=recipe.sizing.area, multiple=recipe.sizing.multiple)
+    exact = to_onnx(model)
+    small = compress(exact, storage)
+    pictures = _pictures(photos, sizing)
+    parity = {"onnx": compare(model, exact, pictures), f"onnx {storage}": compare(model, small, pictures)}
+    if report is not None:
+        text = json.dumps({kind: found.to_dict() for kind, found in parity.items()}, indent=1)
+        report.write_text(text + "\n", encoding="utf-8")
+    if parity["onnx"].logit_relative > TOLERANCE:
+        raise NetworkError(
+            f"the ONNX model differs from the network by {parity['onnx'].logit_relative:.1e} of the largest logit",
+            remedy=f"at most {TOLERANCE:.0e} is allowed; nothing was written",
+        )
+    facts = {
+        "description": recipe.description,
+        "architecture": {"network": recipe.network.name, **_plain(recipe.network.options)},
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "storage": storage,
+        "parity": {kind: found.to_dict() for kind, found in parity.items()},
+        "recipe": recipe.dump(),
+        **(card or {}),
+    }
+    bundle = Bundle.create(
+        small,
+        name=name or recipe.name,
+        labels=label_tree(recipe.labels),
+        sizing=sizing,
+        threshold=threshold,
+        card=facts,
+    )
+    bundle.save(output)
+    return bundle
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if key != "encoder_weights"}
+
+
+def _pictures(folder: Path | None, sizing: Sizing) -> list[Pixels]:
+    if folder is not None:
+        paths = sorted(path for path in folder.iterdir() if images.is_image_path(path))
+        photos = [images.read(path) for path in paths]
+    else:
+        demo = resources.files("figureground") / "demo" / "astronaut.jpg"
+        noise = np.random.default_rng(0).integers(0, 256, (300, 451, 3), dtype=np.uint8)
+        photos = [images.read(demo.read_bytes()), noise, np.zeros((97, 64, 3), np.uint8)]
+    return [images.resize(photo, sizing.network_size(*photo.shape[:2])) for photo in photos]
