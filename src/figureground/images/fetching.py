@@ -41,10 +41,9 @@ def fetch(url: str, *, max_bytes: int = 100_000_000, timeout: float = 30.0) -> b
     if not is_url(url):
         raise SourceError(f"'{url}' is not an address to fetch", remedy="it must start with http:// or https://")
     name = f"'{_shown(url)}'"
-    request = urllib.request.Request(
-        _quoted(url), headers={"User-Agent": "figureground", "Accept": "image/*,*/*;q=0.5"}
-    )
+    headers = {"User-Agent": "figureground", "Accept": "image/*,*/*;q=0.5"}
     try:
+        request = urllib.request.Request(_quoted(url), headers=headers)  # noqa: S310 is_url was asked above
         deadline = time.monotonic() + timeout
         with _opener().open(request, timeout=timeout) as response:
             return _body(response, name, max_bytes, deadline)

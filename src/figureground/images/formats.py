@@ -1,7 +1,7 @@
 """Which image formats there are, how their first bytes look, and how to open a header.
 
-Formats are told apart by content and only the decoder of that one format is loaded. `PIL.Image.open` would load them all
-and would try formats that start other programs.
+Formats are told apart by content and only the decoder of that one format is loaded. `PIL.Image.open` would load them
+all and would try formats that start other programs.
 """
 
 from __future__ import annotations

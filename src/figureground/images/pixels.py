@@ -32,13 +32,13 @@ def array_from_pil(image: Image.Image) -> NDArray[Any]:
     return array
 
 
-def rgb_from_pil(image: Image.Image, turn: Image.Transpose | None = None) -> NDArray[np.uint8]:
-    """Decode a Pillow image of any mode to uint8 (H, W, 3), then apply `turn`.
+def rgb_from_pil(image: Image.Image, name: str, turn: Image.Transpose | None = None) -> NDArray[np.uint8]:
+    """Decode a Pillow image of any mode to uint8 (H, W, 3), then apply `turn`; `name` stands for it in errors.
 
-    Transparent pixels are laid on white. Deeper pixels are scaled to 8 bits. CMYK is converted without a colour profile.
+    Transparent pixels are laid on white, deeper pixels are scaled to 8 bits, CMYK is converted without a profile.
     """
     image.load()
-    flat = _on_white(_eight_bit_pil(image))
+    flat = _on_white(_eight_bit_pil(image, name))
     if turn is not None:
         flat = flat.transpose(turn)
     return array_from_pil(flat)
@@ -84,20 +84,21 @@ def eight_bit(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
         if not (low >= -0.001 and high <= 1.001):
             found = f"holds floats from {low:.4g} to {high:.4g}"
             raise UnreadableImageError(f"{name} {found}", remedy="scale them to 0 to 1, or convert to uint8 (0 to 255)")
-        return (np.clip(array, 0, 1) * 255 + 0.5).astype(np.uint8)
+        scaled: NDArray[np.uint8] = (np.clip(array, 0, 1) * 255 + 0.5).astype(np.uint8)
+        return scaled
     raise UnreadableImageError(f"{name} holds {array.dtype}", remedy="convert it to uint8 (0 to 255)")
 
 
-def _eight_bit_pil(image: Image.Image) -> Image.Image:
+def _eight_bit_pil(image: Image.Image, name: str) -> Image.Image:
     if image.mode.startswith("I;16"):
-        return Image.fromarray(eight_bit(np.asarray(image), "the image"))
+        return Image.fromarray(eight_bit(np.asarray(image), name))
     if image.mode == "I":
         array = array_from_pil(image)
         # Pillow reads 16-bit files of some formats into 32 bits, so small numbers are taken for 16 bits.
         shift = 8 if array.max() < 1 << 16 else 23
         return Image.fromarray((np.maximum(array, 0) >> shift).astype(np.uint8))
     if image.mode == "F":
-        return Image.fromarray(eight_bit(array_from_pil(image), "the image"))
+        return Image.fromarray(eight_bit(array_from_pil(image), name))
     return image
 
 
@@ -106,13 +107,7 @@ def _on_white(image: Image.Image) -> Image.Image:
         return image.convert("RGB")
     if image.mode == "La":
         image = image.convert("LA")
-    try:
-        layered = image.convert("RGBA")
-    except (TypeError, ValueError, OverflowError):
-        # A 16-bit transparent colour has no equal among the 8-bit pixels, so nothing is transparent.
-        opaque = image.copy()
-        opaque.info.pop("transparency", None)
-        return opaque.convert("RGB")
+    layered = image.convert("RGBA")
     alpha = layered.getchannel("A")
     if alpha.getextrema() == (255, 255):
         return layered.convert("RGB")

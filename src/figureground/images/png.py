@@ -30,7 +30,7 @@ def encode_png(array: NDArray[np.uint8]) -> bytes:
     parts = [b"\x89PNG\r\n\x1a\n", _chunk(b"IHDR", header)]
     rows = max(1, _BAND_BYTES // (width * channels))
     for top in range(0, height, rows):
-        compressed = compressor.compress(_filtered(pixels[top : top + rows]))
+        compressed = compressor.compress(_filtered(pixels[top : top + rows]).data)
         if compressed:
             parts.append(_chunk(b"IDAT", compressed))
     parts += [_chunk(b"IDAT", compressor.flush()), _chunk(b"IEND", b"")]

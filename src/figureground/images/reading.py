@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from io import BytesIO
 from typing import Any, BinaryIO, TypeAlias
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from figureground.errors import ImageTooLargeError, SourceError, UnreadableImageError
+from figureground.errors import ImageTooLargeError, SourceError
 from figureground.images.fetching import is_url
 from figureground.images.formats import decoding, open_header, unbounded
 from figureground.images.pixels import rgb_from_array, rgb_from_pil
@@ -67,7 +67,7 @@ def read(source: Source, *, max_pixels: int = MAX_PIXELS, at_least: int | None =
             turn = None if image_format == "TIFF" else _TURNS.get(_orientation(image))
             if at_least is not None and image_format in ("JPEG", "MPO") and image is not source:
                 image.draft(None, (at_least, at_least))
-            return rgb_from_pil(image, turn)
+            return rgb_from_pil(image, name, turn)
 
 
 def size(source: Source, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -108,7 +108,7 @@ def _check_pixels(width: int, height: int, max_pixels: int, name: str) -> None:
         raise ImageTooLargeError(f"{name} has {has}; {limit}", remedy="make it smaller, or raise max_pixels")
 
 
-def _room_for(image: Image.Image) -> Any:
+def _room_for(image: Image.Image) -> AbstractContextManager[None]:
     limit = Image.MAX_IMAGE_PIXELS
     return unbounded() if limit is not None and image.width * image.height > limit else nullcontext()
 
@@ -151,7 +151,7 @@ def _open(path: str, name: str) -> BinaryIO:
     try:
         kind = os.stat(path).st_mode
         if stat.S_ISREG(kind):
-            return open(path, "rb")  # noqa: SIM115 the caller closes it
+            return open(path, "rb")
         if stat.S_ISFIFO(kind):
             with open(path, "rb") as pipe:
                 return BytesIO(pipe.read())

@@ -19,7 +19,7 @@ _REDUCING_GAP = 3.0
 def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Resize uint8 (h, w), (h, w, 3) or (h, w, 4) to `size` = (H, W), bilinear, antialiased when it shrinks.
 
-    Channels are independent: colours under transparent pixels take part. The same size returns the array itself.
+    With four channels the colours are weighted by the last, alpha. The same size returns the array itself.
     """
     height, width = size
     if image.shape[:2] == (height, width):

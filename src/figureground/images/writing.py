@@ -8,13 +8,13 @@ import secrets
 import stat
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from figureground.errors import FiguregroundError, ImageError, OutputError, suggest
+from figureground.errors import ImageError, OutputError, suggest
 from figureground.images.formats import FORMATS, load_plugin
 from figureground.images.pixels import array_from_pil, eight_bit
 from figureground.images.png import encode_png
@@ -75,8 +75,9 @@ def write_bytes(data: bytes, path: str | os.PathLike[str]) -> None:
         OutputError: no such folder, no permission, or the disk is full. An older file at the path is then unharmed and
             nothing new lies in the folder.
     """
-    target = os.path.realpath(path)
+    target = os.fspath(path)
     try:
+        target = os.path.realpath(target)
         if _is_special(target):
             with open(target, "wb", buffering=0) as device:
                 _store(device, data)
