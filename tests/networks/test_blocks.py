@@ -95,7 +95,7 @@ def _bottleneck_name(prefix: str, key: str) -> str:
 def test_bottleneck_golden(fill_by_hash, hashed_input):
     block = PreActivationBottleneck(8, 12).double().eval()
     fill_by_hash(block, lambda key: _bottleneck_name("r", key))
-    out = block(hashed_input("x", 1, 8, 16, 16))
+    out = block(hashed_input("x", 1, 8, 16, 16)).detach()
     assert out.shape == (1, 12, 16, 16)
     assert float(out.mean()) == pytest.approx(0.05998170, abs=1e-8)
     assert float(out.std()) == pytest.approx(0.59659053, abs=1e-8)
@@ -106,7 +106,7 @@ def test_hourglass_golden(fill_by_hash, hashed_input):
     module = Hourglass(8, 2).double().eval()
     # In the golden names the inner hourglass is "h", in ours it stands where the innermost residual does, "low2".
     fill_by_hash(module, lambda key: _bottleneck_name("hg", key.replace("low2.", "h.", 1)))
-    out = module(hashed_input("x", 1, 8, 16, 16))
+    out = module(hashed_input("x", 1, 8, 16, 16)).detach()
     assert float(out.mean()) == pytest.approx(1.79167829, abs=1e-8)
     assert float(out.std()) == pytest.approx(0.96186568, abs=1e-8)
     assert float(out.abs().max()) == pytest.approx(4.63437652, abs=1e-8)

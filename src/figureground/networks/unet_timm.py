@@ -1,0 +1,82 @@
+"""U-Net (arXiv:1505.04597) whose contracting path is any timm encoder, as segmentation-models-pytorch builds it.
+
+Differences from the paper, all of them that library's: upsampling by repetition instead of a transposed convolution,
+the skip after the upsampled map, no skip at full resolution, narrow last levels, a 3x3 classifier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from figureground.errors import NetworkError
+from figureground.networks.blocks.convolution import ConvNormReLU, he_normal
+from figureground.networks.blocks.frame import SegmentationNetwork
+from figureground.networks.encoders import TimmEncoder
+from figureground.networks.registry import register
+
+
+class EncoderUNet(SegmentationNetwork):
+    """Encoder of five strides and five double convolutions on the way up; the image is padded to a multiple of 32.
+
+    widths: channels of the way up at strides 16, 8, 4, 2 and 1.
+    """
+
+    def __init__(self, leaves: int, encoder: TimmEncoder, widths: Sequence[int]) -> None:
+        if len(widths) != len(encoder.channels):
+            raise NetworkError(
+                f"{len(widths)} widths do not fit an encoder with {len(encoder.channels)} strides",
+                remedy="give one width for each of the strides 16, 8, 4, 2 and 1",
+            )
+        super().__init__(multiple=encoder.strides[-1], least=encoder.strides[-1])
+        self.encoder = encoder
+        *shallow, deepest = encoder.channels
+        skips = [*reversed(shallow), 0]
+        self.blocks = nn.ModuleList(
+            nn.Sequential(ConvNormReLU(deep + skip, width), ConvNormReLU(width, width))
+            for deep, skip, width in zip((deepest, *widths[:-1]), skips, widths, strict=True)
+        )
+        self.classify = nn.Conv2d(widths[-1], leaves, 3, padding=1)
+        he_normal([*self.blocks.modules(), self.classify])
+
+    def compute(self, x: Tensor) -> Tensor:
+        """(N, C, H, W), sides multiples of 32 -> logits (N, leaves, H, W)."""
+        *skips, x = self.encoder(x)
+        for block in self.blocks:
+            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+            x = block(torch.cat([x, skips.pop()], dim=1) if skips else x)
+        logits: Tensor = self.classify(x)
+        return logits
+
+
+@register(
+    "unet_timm",
+    parameters=24_436_369,
+    source="segmentation-models-pytorch 0.6.0, Unet over resnet34",
+    stride=32,
+    min_size=32,
+    depth=True,
+    reduced={"encoder": "mobilenetv2_035", "widths": (32, 16, 16, 8, 8)},
+    counts={
+        "ResNet-50": ({"encoder": "resnet50"}, 32_521_105),
+        "ResNet-101": ({"encoder": "resnet101"}, 51_513_233),
+    },
+)
+def unet_timm(
+    *,
+    leaves: int = 1,
+    in_channels: int = 3,
+    encoder: str = "resnet34",
+    encoder_weights: str | None = None,
+    widths: Sequence[int] = (256, 128, 64, 32, 16),
+) -> EncoderUNet:
+    """U-Net over any timm encoder, as segmentation-models-pytorch builds it.
+
+    encoder: name of a timm model with strides 2 to 32.
+    encoder_weights: None, "imagenet" (timm's hub) or a local safetensors file.
+    widths: channels of the way up at strides 16, 8, 4, 2 and 1.
+    """
+    return EncoderUNet(leaves, TimmEncoder(encoder, in_channels=in_channels, weights=encoder_weights), widths)
