@@ -1,6 +1,8 @@
 """Fetching over http, from a server on this machine."""
 
 import http.server
+import subprocess
+import sys
 import threading
 import time
 
@@ -137,3 +139,9 @@ def test_secrets_stay_out_of_messages():
         images.fetch("http://user:secret@127.0.0.1:1/photo.jpg?token=secret", timeout=2)
     assert "http://127.0.0.1:1/photo.jpg" in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_reading_a_file_does_not_load_the_http_modules():
+    code = "import sys, figureground.images; print(sorted({'http.client', 'ssl', 'urllib.request'} & set(sys.modules)))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"

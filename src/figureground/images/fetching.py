@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import time
 import urllib.parse
-from http.client import HTTPException, HTTPResponse
 from typing import TYPE_CHECKING
 
 from figureground.errors import SourceError
 
+# The http modules are slow to import, and most runs fetch nothing.
 if TYPE_CHECKING:
+    from http.client import HTTPResponse
     from urllib.request import OpenerDirector
 
 __all__ = ["fetch", "is_url"]
@@ -37,6 +38,7 @@ def fetch(url: str, *, max_bytes: int = 100_000_000, timeout: float = 30.0) -> b
     """
     import urllib.error
     import urllib.request
+    from http.client import HTTPException
 
     if not is_url(url):
         raise SourceError(f"'{url}' is not an address to fetch", remedy="it must start with http:// or https://")

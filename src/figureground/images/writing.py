@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 from io import BytesIO
 from pathlib import Path
@@ -100,7 +99,7 @@ def _is_special(target: str) -> bool:
 
 def _write_beside(data: bytes, target: str) -> None:
     # A short name of its own: the target's name may be as long as the file system allows.
-    beside = os.path.join(os.path.dirname(target), f".figureground-{secrets.token_hex(8)}.part")
+    beside = os.path.join(os.path.dirname(target), f".figureground-{os.urandom(8).hex()}.part")
     # Not tempfile: its files are for their owner only, and a result should get the permissions that any new file gets.
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:
