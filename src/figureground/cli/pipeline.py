@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,6 +109,8 @@ def process(segmenter: Segmenter, jobs: Iterable[Job], task: Task, threshold: fl
             yield _outcome(*writing.popleft())
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        if isinstance(results, Generator):  # ends its threads now, not when the error's traceback is dropped
+            results.close()
 
 
 @dataclass(frozen=True)
