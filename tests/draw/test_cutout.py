@@ -7,10 +7,14 @@ from figureground.checks import ArgumentError
 from figureground.draw import cutout, eight_bit, foreground_colors
 
 
-def test_colors_are_kept_and_alpha_is_rounded(scene):
+def test_colors_are_kept_where_something_shows_and_alpha_is_rounded(scene):
     out = cutout(scene.image, scene.alpha)
     assert out.dtype == np.uint8
-    assert np.array_equal(out[..., :3], scene.image)
+    shows = out[..., 3] > 0
+    assert shows.any()
+    assert not shows.all()
+    assert np.array_equal(out[..., :3][shows], scene.image[shows])
+    assert not out[~shows].any(), "a cut-out carries colours of the background it seems to have lost"
     assert np.abs(out[..., 3] - scene.alpha.astype(np.float64) * 255).max() < 0.5001
 
 

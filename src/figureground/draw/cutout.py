@@ -13,7 +13,10 @@ __all__ = ["cutout", "eight_bit"]
 
 
 def cutout(image: NDArray[np.uint8], alpha: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
-    """Put `alpha` behind the colours of `image`. The colours are copied as they are, also where alpha is 0.
+    """Put `alpha` behind the colours of `image`, which are copied as they are.
+
+    Where alpha is 0 the colours are black: a cut-out must not carry the background that it seems to have lost, and the
+    file is far smaller for it.
 
     At a soft edge a photo's colours are a mixture of person and background; pass `foreground_colors(image, alpha)` as
     the image where that mixture must not show.
@@ -34,6 +37,9 @@ def cutout(image: NDArray[np.uint8], alpha: NDArray[np.floating[Any]]) -> NDArra
     out = np.empty((*alpha.shape, 4), dtype=np.uint8)
     out[..., :3] = image
     out[..., 3] = eight_bit(alpha)
+    # As 32-bit numbers: one pass over the pixels instead of one for each channel.
+    pixels = out.view(np.uint32)
+    pixels[out[..., 3:] == 0] = 0
     return out
 
 

@@ -138,8 +138,9 @@ class Segmentation:
         return np.asarray(self.level(depth) == names.index(name) + 1)
 
     def cutout(self) -> Image.Image:
-        """The figure on a transparent ground: RGBA, alpha as the transparency."""
-        return Image.fromarray(draw.cutout(self.photo, self._matte))
+        """The figure on a transparent ground: RGBA, alpha as the transparency, without the old ground's colour fringe."""
+        colors = draw.foreground_colors(self.photo, self._matte)
+        return Image.fromarray(draw.cutout(colors, self._matte))
 
     def overlay(self, opacity: float = 0.5) -> Image.Image:
         """The photo with every leaf painted in its colour: RGB."""
