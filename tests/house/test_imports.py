@@ -23,6 +23,7 @@ SIDEWAYS = {
     ("images", "errors"),
     ("checks", "errors"),
     ("data", "losses"),
+    ("export", "train"),
 }
 
 # The front door hands these out without importing anything, so that any floor may ask for them.
