@@ -14,8 +14,8 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from figureground.data.sources import Source
-from figureground.data.transforms import augmented
 from figureground.data.specs import Augment, Stage
+from figureground.data.transforms import augmented
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ class PairSource:
         """How many pairs there are."""
         return len(self.pairs)
 
-    def read(self, index: int, rng: np.random.Generator) -> Sample:  # noqa: ARG002 - the protocol of all sources
+    def read(self, index: int, rng: np.random.Generator) -> Sample:
         """Picture and mask of that number; DataError where their sizes differ."""
         image_path, mask_path = self.pairs[index]
         image = images.read(image_path)
@@ -88,7 +88,7 @@ class EmptySource:
         """How many pictures there are."""
         return len(self.paths)
 
-    def read(self, index: int, rng: np.random.Generator) -> Sample:  # noqa: ARG002 - the protocol of all sources
+    def read(self, index: int, rng: np.random.Generator) -> Sample:
         """The picture of that number with an empty target."""
         image = images.read(self.paths[index])
         return Sample(image, np.zeros(image.shape[:2], np.uint8))

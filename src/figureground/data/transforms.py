@@ -1,6 +1,8 @@
 """Paired augmentation: picture and target move together; what happens is decided by torch's generator alone.
 
-Built on torchvision.transforms.v2, whose tv_tensors carry which tensor is the picture and which the target.
+Built on torchvision.transforms.v2, whose tv_tensors carry which tensor is the picture and which the target. Only the
+resizing of targets is our own: torchvision's "nearest" takes the pixel at the corner of each cell rather than at its
+centre, so that every target would lie up to half a pixel beside its picture.
 """
 
 from __future__ import annotations
@@ -9,19 +11,18 @@ from functools import lru_cache
 from typing import Any
 
 import torch
+from torch.nn import functional as F
 from torchvision import tv_tensors
-from torchvision.transforms import v2
+from torchvision.transforms import RandomResizedCrop, v2
 
 from figureground.data.sources import Sample
-from figureground.losses import IGNORE
 from figureground.data.specs import Augment
+from figureground.losses import IGNORE
 
 
 @lru_cache(maxsize=64)
-def _pipeline(augment: Augment, size: int) -> v2.Compose:
-    steps: list[Any] = [
-        v2.RandomResizedCrop(size, scale=augment.crop_scale, ratio=augment.crop_ratio, antialias=True),
-    ]
+def _pipeline(augment: Augment) -> v2.Compose:
+    steps: list[Any] = [v2.Identity()]
     if augment.flip > 0:
         steps.append(v2.RandomHorizontalFlip(augment.flip))
     if augment.rotate > 0:
@@ -40,10 +41,35 @@ def _pipeline(augment: Augment, size: int) -> v2.Compose:
     return v2.Compose(steps)
 
 
+def _cropped(
+    image: torch.Tensor, target: torch.Tensor, augment: Augment, size: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A random crop of the picture (3, H, W) and its target (1, H, W), both resized to a square of `size`."""
+    top, left, height, width = RandomResizedCrop.get_params(image, list(augment.crop_scale), list(augment.crop_ratio))
+    rows, columns = slice(top, top + height), slice(left, left + width)
+    picture = v2.functional.resize(image[:, rows, columns], [size, size], antialias=True)
+    return picture, shrunk(target[:, rows, columns], size)
+
+
+def shrunk(target: torch.Tensor, size: int) -> torch.Tensor:
+    """(1, H, W) index map -> (1, size, size), each pixel the value that weighs most where the picture's pixel looks.
+
+    Each value's map goes through the picture's own filter, so both keep exactly the same place.
+    """
+    values = target.flatten().bincount().nonzero().to(target.dtype)
+    if len(values) == 1:
+        return values[0].expand(1, size, size).clone()
+    maps = (target == values[1:].unsqueeze(-1)).float()
+    others = F.interpolate(maps.unsqueeze(0), (size, size), mode="bilinear", antialias=True)[0]
+    shares = torch.cat((1 - others.sum(0, keepdim=True), others))
+    # Not argmax, which is fourteen times slower over so few maps.
+    return values.flatten()[shares.max(0, keepdim=True).indices]
+
+
 def augmented(sample: Sample, augment: Augment, size: int) -> tuple[torch.Tensor, torch.Tensor]:
     """A square crop of the sample: picture (3, size, size) uint8 and target (size, size) int64."""
-    image = tv_tensors.Image(torch.from_numpy(sample.image.copy()).permute(2, 0, 1))
-    target = tv_tensors.Mask(torch.from_numpy(sample.target.copy()).unsqueeze(0))
-    image, target = _pipeline(augment, size)(image, target)
+    whole = torch.from_numpy(sample.image.copy()).permute(2, 0, 1)
+    crop, mask = _cropped(whole, torch.from_numpy(sample.target.copy()).unsqueeze(0), augment, size)
+    image, target = _pipeline(augment)(tv_tensors.Image(crop), tv_tensors.Mask(mask))
     # Plain tensors from here on: a tv_tensor carries a cost on every operation.
     return image.as_subclass(torch.Tensor), target.as_subclass(torch.Tensor)[0].long()

@@ -8,6 +8,7 @@ from pathlib import Path
 import lightning as L
 import numpy as np
 import torch
+from lightning.pytorch.callbacks import Checkpoint
 from PIL import Image
 
 from figureground import draw, images
@@ -48,6 +49,24 @@ class KeepBest(L.Callback):
             save_weights(pl_module.model, self.folder / "best.safetensors", recipe=recipe)
         line = {"epoch": trainer.current_epoch, **{key: round(value, 4) for key, value in summary.items()}}
         trainer.print(json.dumps(line), flush=True)
+
+
+class SaveProgress(Checkpoint):
+    """After each epoch: `last.ckpt`, all that a resumed run needs, replaced in one move.
+
+    Not Lightning's ModelCheckpoint: with `save_top_k=0` that writes nothing before the training has ended.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write beside the old one, then take its place."""
+        del pl_module
+        scratch = self.path.with_suffix(".partial")
+        trainer.save_checkpoint(scratch)
+        if trainer.is_global_zero:
+            scratch.replace(self.path)
 
 
 class DrawPredictions(L.Callback):

@@ -16,11 +16,11 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, LearningRateMonitor
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from figureground.errors import DataError, RecipeError
-from figureground.train.callbacks import DrawPredictions, KeepBest
+from figureground.train.callbacks import DrawPredictions, KeepBest, SaveProgress
 from figureground.train.feed import Feed
 from figureground.train.recipe import Recipe
 from figureground.train.task import ImageNetwork, SegmentationTask, label_tree
@@ -99,7 +99,7 @@ def _trainer(recipe: Recipe, folder: Path) -> L.Trainer:
         KeepBest(folder),
         DrawPredictions(folder / "pictures"),
         LearningRateMonitor("epoch"),
-        ModelCheckpoint(folder / "checkpoints", save_top_k=0, save_last=True, every_n_epochs=1),
+        SaveProgress(folder / "checkpoints" / "last.ckpt"),
     ]
     if schedule.ema > 0:
         callbacks.append(EMAWeightAveraging(decay=schedule.ema))
