@@ -115,6 +115,30 @@ def test_train_passes_its_options_on(call, monkeypatch, tmp_path):
     assert answer.out == f"{tmp_path / 'runs'}\n"
 
 
+def test_export_passes_its_options_on(call, monkeypatch, tmp_path):
+    export = pytest.importorskip("figureground.export")
+    seen = []
+    monkeypatch.setattr(export, "export_run", lambda *a, **k: seen.append((a, k)))
+    (tmp_path / "card.json").write_text('{"description": "mine"}')
+    answer = call(
+        "export", "runs/x", "-o", "x.onnx", "--name", "mine", "--report", "r.json", "--card", "card.json",
+        "--storage", "int8", "--threshold", "0.4",
+    )  # fmt: skip
+    [((run, output), options)] = seen
+    assert (str(run), str(output), answer.out) == ("runs/x", "x.onnx", "x.onnx\n")
+    assert (options["name"], str(options["report"]), options["card"]) == ("mine", "r.json", {"description": "mine"})
+    assert (options["storage"], options["threshold"], options["photos"]) == ("int8", 0.4, None)
+
+
+@pytest.mark.parametrize("text", [None, "no JSON", "[1]"])
+def test_export_says_what_is_wrong_with_a_card(call, tmp_path, text):
+    if text is not None:
+        (tmp_path / "card.json").write_text(text)
+    answer = call("export", "runs/x", "-o", "x.onnx", "--card", "card.json")
+    assert answer.code == 2
+    assert "card.json" in answer.one_error
+
+
 @pytest.mark.parametrize("override", ["epochs", "=3", "epochs:3"])
 def test_train_refuses_what_is_no_assignment(call, override):
     answer = call("train", "r.yaml", "--set", override)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import click
 
 from figureground.cli.extras import extra
+from figureground.cli.folders import make_folder
 from figureground.cli.options import debug_option
+from figureground.errors import DataError
+
+FILE = click.Path(path_type=Path)
 
 
 @click.command(
@@ -16,19 +22,60 @@ Example
   figureground export runs/person-fast -o person-fast.onnx --report parity.json
 """
 )
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The bundle to write (.onnx).")
+@click.argument("run", type=FILE)
+@click.option("-o", "--output", required=True, type=FILE, help="The bundle to write (.onnx).")
 @click.option("--name", help="Name of the network in the bundle.  [default: the recipe's name]")
+@click.option("--card", type=FILE, help="JSON file with what people should know: description, licences, metrics.")
 @click.option(
-    "--report",
-    type=click.Path(path_type=Path),
-    help="Also write the parity report (bundle against torch) to this JSON file.",
+    "--storage",
+    type=click.Choice(["float16", "float32", "int8"]),
+    default="float16",
+    show_default=True,
+    help="How the weights are stored; they compute in float32 all the same.",
 )
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
+    default=0.5,
+    show_default=True,
+    help="A pixel is person from this probability on.",
+)
+@click.option(
+    "--photos",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of photos to compare on.  [default: the demo photo and noise]",
+)
+@click.option("--report", type=FILE, help="Also write the parity report (bundle against torch) to this JSON file.")
 @debug_option
-def export(run: Path, output: Path, name: str | None, report: Path | None) -> None:
-    """Turn a training run into a bundle (needs figureground[export])."""
+def export(
+    run: Path,
+    output: Path,
+    name: str | None,
+    card: Path | None,
+    storage: Any,
+    threshold: float,
+    photos: Path | None,
+    report: Path | None,
+) -> None:
+    """Turn a training run into a bundle (needs figureground[export]) and print its path."""
+    facts = _read_card(card) if card is not None else None
+    for file in (output, report):
+        if file is not None:
+            make_folder(file.parent)
     with extra("export", "Export"):
         from figureground.export import export_run
 
-    export_run(run, output, name=name, report=report)
+        export_run(
+            run, output, name=name, report=report, card=facts, storage=storage, threshold=threshold, photos=photos
+        )
     click.echo(str(output))
+
+
+def _read_card(path: Path) -> dict[str, Any]:
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read the card {path}: {error}", remedy="give a JSON file") from error
+    if not isinstance(card, dict):
+        raise DataError(f"the card {path} is not a JSON object", remedy='write {"description": "..."}')
+    return card

@@ -10,7 +10,7 @@ from figureground.errors import MissingExtraError
 
 @contextmanager
 def extra(name: str, purpose: str) -> Iterator[None]:
-    """Around the imports that need the extra `name`; `purpose` starts the sentence "... needs ...".
+    """Around what needs the extra `name`; `purpose` starts the sentence "... needs ...".
 
     Raises:
         MissingExtraError: a third-party package could not be found. A missing module of our own is a mistake of ours

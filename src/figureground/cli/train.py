@@ -35,4 +35,5 @@ def train(recipe: Path, overrides: tuple[str, ...], output: Path | None, resume:
     with extra("train", "Training"):
         from figureground.train import run
 
-    click.echo(str(run(recipe, list(overrides), output=output, resume=resume)))
+        folder = run(recipe, list(overrides), output=output, resume=resume)
+    click.echo(str(folder))
