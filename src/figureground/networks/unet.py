@@ -26,7 +26,10 @@ def double_convolution(inputs: int, outputs: int) -> nn.Sequential:
     min_size=16,
     depth=True,
     reduced={"width": 8},
-    counts={"four channels": ({"in_channels": 4}, 31_043_521 + 64 * 9)},
+    counts={
+        "four channels": ({"in_channels": 4}, 31_043_521 + 64 * 9),
+        "half width": ({"width": 32}, 7_763_041 + 2_944),
+    },
 )
 def unet(*, leaves: int = 1, in_channels: int = 3, width: int = 64) -> UShape:
     """U-Net: five levels of double convolutions, skips by concatenation.
