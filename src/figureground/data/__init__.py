@@ -1,8 +1,8 @@
 """Training data: sources of pictures, paired augmentation and weighted mixtures."""
 
-from figureground.data.build import build_source
+from figureground.data.build import build_source, build_sources
 from figureground.data.mixture import Draw, Mixture, MixtureSampler
-from figureground.data.sources import CompositeSource, EmptySource, PairSource, Sample, Source
+from figureground.data.sources import CompositeSource, EmptySource, PairSource, Sample, Source, picture_files
 from figureground.data.specs import Augment, SourceSpec, Stage
 from figureground.data.transforms import augmented
 
@@ -20,4 +20,6 @@ __all__ = [
     "Stage",
     "augmented",
     "build_source",
+    "build_sources",
+    "picture_files",
 ]

@@ -15,7 +15,8 @@ from torch.utils.data import Dataset, Sampler
 
 from figureground.data.sources import Source
 from figureground.data.specs import Augment, Stage
-from figureground.data.transforms import augmented
+from figureground.data.transforms import augmented, mirror_table
+from figureground.labels import LabelTree
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,17 @@ class Draw:
 class Mixture(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     """Augmented samples of several sources; indexed by `Draw`."""
 
-    def __init__(self, sources: Sequence[Source], augment: Augment) -> None:
+    def __init__(self, sources: Sequence[Source], augment: Augment, labels: LabelTree) -> None:
         self.sources = list(sources)
         self.augment = augment
+        self.mirror = mirror_table(labels)
 
     def __getitem__(self, draw: Draw) -> tuple[torch.Tensor, torch.Tensor]:
         """Picture (3, size, size) uint8 and target (size, size) int64."""
         sample = self.sources[draw.source].read(draw.item, np.random.default_rng(draw.seed))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(draw.seed)
-            return augmented(sample, self.augment, draw.size)
+            return augmented(sample, self.augment, draw.size, self.mirror)
 
 
 class MixtureSampler(Sampler[list[Draw]]):
@@ -49,9 +51,9 @@ class MixtureSampler(Sampler[list[Draw]]):
     Args:
         lengths: items in each source.
         weights: relative shares of the sources.
-        samples: samples in an epoch, rounded down to whole batches.
+        samples: samples in an epoch, rounded down to whole batches; at least one batch.
         batch_size: samples in a batch.
-        stages: crop sizes by progress.
+        stages: crop sizes by progress; one of them starts at 0.
         epochs: length of the whole training, which progress is measured against.
         seed: of everything.
         epoch: which epoch to draw.
@@ -71,8 +73,9 @@ class MixtureSampler(Sampler[list[Draw]]):
     ) -> None:
         self.lengths = list(lengths)
         shares = np.asarray(weights, dtype=np.float64)
-        self.quotas = np.floor(shares / shares.sum() * samples).astype(int)
-        self.quotas[int(np.argmax(shares))] += samples - int(self.quotas.sum())
+        whole = samples // batch_size * batch_size
+        self.quotas = np.floor(shares / shares.sum() * whole).astype(int)
+        self.quotas[int(np.argmax(shares))] += whole - int(self.quotas.sum())
         self.batch_size = batch_size
         self.stages = sorted(stages, key=lambda stage: stage.start)
         self.epochs = epochs

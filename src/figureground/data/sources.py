@@ -18,6 +18,7 @@ from PIL import Image
 
 from figureground import images
 from figureground.errors import DataError
+from figureground.losses import IGNORE
 
 Pixels = NDArray[np.uint8]
 
@@ -51,29 +52,35 @@ class PairSource:
     Attributes:
         name: what reports call it.
         pairs: (picture, mask) paths.
-        any_value_is_leaf: any non-zero mask value is the tree's only leaf; otherwise mask values are leaf numbers.
+        any_value_is_leaf: any non-zero mask value is the tree's only leaf; otherwise mask values are leaf numbers
+            counted from 1, and 255 is not counted.
+        leaves: of the label tree.
     """
 
     name: str
     pairs: tuple[tuple[Path, Path], ...]
     any_value_is_leaf: bool = True
+    leaves: int = 1
 
     def __len__(self) -> int:
         """How many pairs there are."""
         return len(self.pairs)
 
     def read(self, index: int, rng: np.random.Generator) -> Sample:
-        """Picture and mask of that number; DataError where their sizes differ."""
+        """Picture and mask of that number; DataError where the mask does not fit picture or labels."""
         image_path, mask_path = self.pairs[index]
         image = images.read(image_path)
         target = read_index_map(mask_path)
         if target.shape != image.shape[:2]:
-            raise DataError(
-                f"{mask_path} is {target.shape[1]}x{target.shape[0]}, its picture {image.shape[1]}x{image.shape[0]}",
-                remedy="make the mask as large as the picture",
-            )
+            raise _misfit(mask_path, target.shape, image.shape)
         if self.any_value_is_leaf:
-            target = (target > 0).astype(np.uint8)
+            return Sample(image, (target > 0).astype(np.uint8))
+        highest = int(target.max(initial=0, where=target != IGNORE))
+        if highest > self.leaves:
+            raise DataError(
+                f"{mask_path} has the value {highest}, but the label tree has {self.leaves} leaves",
+                remedy="masks hold 0 for background, leaf numbers from 1, or 255 for pixels that are not counted",
+            )
         return Sample(image, target)
 
 
@@ -116,11 +123,17 @@ class CompositeSource:
         target = Image.new("L", canvas.size)
         chosen = [index, *rng.integers(len(self.people), size=int(rng.choice([0, 0, 1, 2])))]
         for person in chosen:
-            with Image.open(self.people[person]) as opened:
-                cutout = opened.convert("RGBA")
-            _paste(canvas, target, cutout, rng)
+            _paste(canvas, target, _read_cutout(self.people[person]), rng)
         hard = (np.asarray(target) >= 128).astype(np.uint8)
         return Sample(np.asarray(canvas), hard)
+
+
+def _read_cutout(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as opened:
+            return opened.convert("RGBA")
+    except (OSError, ValueError, SyntaxError) as error:
+        raise DataError(f"{path} cannot be read as a cut-out: {error}", remedy="save it again as a PNG") from error
 
 
 def _paste(canvas: Image.Image, target: Image.Image, cutout: Image.Image, rng: np.random.Generator) -> None:
@@ -156,7 +169,8 @@ def picture_files(folder: Path) -> list[Path]:
     """The pictures directly in a folder, sorted by name; DataError where there are none."""
     if not folder.is_dir():
         raise DataError(f"no folder {folder}", remedy="check data.root and the paths of the recipe")
-    found = sorted(path for path in folder.iterdir() if images.is_image_path(path))
+    # Names that start with a dot are what file managers leave behind.
+    found = sorted(path for path in folder.iterdir() if images.is_image_path(path) and path.name[0] != ".")
     if not found:
         raise DataError(f"no pictures in {folder}", remedy="check the path")
     return found
@@ -173,6 +187,29 @@ def match_pairs(images_folder: Path, masks_folder: Path) -> list[tuple[Path, Pat
             remedy="add the masks or move the pictures away",
         )
     return [(path, masks[path.stem]) for path in pictures]
+
+
+def check_sizes(pairs: Sequence[tuple[Path, Path]]) -> None:
+    """DataError for the first mask that is not as large as its picture, from the files' headers alone.
+
+    Reading a pair checks this too; done for all before training starts, it does not end a training at night.
+    """
+    for image_path, mask_path in pairs:
+        picture = images.size(image_path)
+        try:
+            with Image.open(mask_path) as opened:
+                mask = (opened.height, opened.width)
+        except (OSError, ValueError, SyntaxError) as error:
+            raise DataError(f"{mask_path} cannot be read as a mask: {error}", remedy="save it again") from error
+        if picture != mask:
+            raise _misfit(mask_path, mask, picture)
+
+
+def _misfit(path: Path, mask: Sequence[int], picture: Sequence[int]) -> DataError:
+    return DataError(
+        f"{path} is {mask[1]}x{mask[0]}, its picture {picture[1]}x{picture[0]}",
+        remedy="make the mask as large as the picture",
+    )
 
 
 def split(items: Sequence[Path], share: float, *, held: bool) -> tuple[Path, ...]:

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError("the first number must not be larger than the second")
+    return pair
+
+
+Range = Annotated[tuple[Positive, Positive], AfterValidator(_ascending)]
+"""From the first number to the second, both above zero."""
 
 
 class Strict(BaseModel):
@@ -39,19 +50,27 @@ class SourceSpec(Strict):
         for field in needed:
             if not getattr(self, field):
                 raise ValueError(f"a source of kind '{self.kind}' needs '{field}'")
+        if self.kind == "composite" and self.hold_out > 0:
+            raise ValueError("a composite holds nothing out: leave 'hold_out' away")
         return self
 
 
 class Augment(Strict):
     """Augmentation; probabilities are 0 (off) unless set."""
 
-    crop_scale: tuple[float, float] = (1.0, 1.0)
-    crop_ratio: tuple[float, float] = (1.0, 1.0)
+    crop_scale: Range = (1.0, 1.0)
+    """Area of the crop, as a share of the photo's."""
+    crop_ratio: Range = (1.0, 1.0)
+    """Width divided by height of the crop."""
     flip: Share = 0.0
+    """Probability of mirroring left and right; partner labels (`flip` in the label tree) change places."""
     rotate: float = Field(default=0.0, ge=0, le=180)
+    """Largest angle in degrees, either way; the corners that come in are not counted."""
     rotate_probability: Share = 0.0
     color: float = Field(default=0.0, ge=0, le=1)
+    """Largest change of brightness, contrast and saturation, as a share."""
     hue: float = Field(default=0.0, ge=0, le=0.5)
+    """Largest turn of the hue, as a share of the circle."""
     color_probability: Share = 0.8
     gray: Share = 0.0
     blur: Share = 0.0
@@ -62,4 +81,4 @@ class Stage(Strict):
     """From `start` (a share of the training) on, each batch draws its crop size from `sizes`."""
 
     start: Share = 0.0
-    sizes: tuple[int, ...] = Field(min_length=1)
+    sizes: tuple[Annotated[int, Field(gt=0)], ...] = Field(min_length=1)

@@ -17,14 +17,13 @@ from torchvision.transforms import RandomResizedCrop, v2
 
 from figureground.data.sources import Sample
 from figureground.data.specs import Augment
+from figureground.labels import LabelTree
 from figureground.losses import IGNORE
 
 
 @lru_cache(maxsize=64)
 def _pipeline(augment: Augment) -> v2.Compose:
     steps: list[Any] = [v2.Identity()]
-    if augment.flip > 0:
-        steps.append(v2.RandomHorizontalFlip(augment.flip))
     if augment.rotate > 0:
         fill = {tv_tensors.Image: 0, tv_tensors.Mask: IGNORE}
         rotation = v2.RandomRotation(augment.rotate, fill=fill, interpolation=v2.InterpolationMode.BILINEAR)
@@ -66,10 +65,27 @@ def shrunk(target: torch.Tensor, size: int) -> torch.Tensor:
     return values.flatten()[shares.max(0, keepdim=True).indices]
 
 
-def augmented(sample: Sample, augment: Augment, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """A square crop of the sample: picture (3, size, size) uint8 and target (size, size) int64."""
+def mirror_table(labels: LabelTree) -> torch.Tensor:
+    """(256,) uint8: the target value that each value becomes when the photo is mirrored (left arm, right arm)."""
+    table = torch.arange(256, dtype=torch.uint8)
+    partners = torch.tensor(labels.flip_permutation(), dtype=torch.uint8)
+    table[1 : 1 + len(partners)] = 1 + partners
+    return table
+
+
+def augmented(sample: Sample, augment: Augment, size: int, mirror: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """A square crop of the sample: picture (3, size, size) uint8 and target (size, size) int64.
+
+    Args:
+        sample: picture and target of any size.
+        augment: what may happen to them.
+        size: side of the crop in pixels.
+        mirror: the label tree's `mirror_table`.
+    """
     whole = torch.from_numpy(sample.image.copy()).permute(2, 0, 1)
     crop, mask = _cropped(whole, torch.from_numpy(sample.target.copy()).unsqueeze(0), augment, size)
+    if torch.rand(()) < augment.flip:
+        crop, mask = crop.flip(-1), mirror[mask.flip(-1).long()]
     image, target = _pipeline(augment)(tv_tensors.Image(crop), tv_tensors.Mask(mask))
     # Plain tensors from here on: a tv_tensor carries a cost on every operation.
     return image.as_subclass(torch.Tensor), target.as_subclass(torch.Tensor)[0].long()

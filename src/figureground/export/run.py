@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground import images
+from figureground.data import picture_files
 from figureground.errors import NetworkError
 from figureground.export.compress import Storage, compress
 from figureground.export.onnx_model import to_onnx
 from figureground.export.parity import TOLERANCE, compare
 from figureground.runtime.bundle import Bundle
 from figureground.runtime.sizing import Sizing
-from figureground.train.run import load_run
-from figureground.train.task import label_tree
+from figureground.train import Recipe, load_run
 
 Pixels = NDArray[np.uint8]
 
@@ -48,7 +48,10 @@ def export_run(
         photos: folder of pictures to measure parity on; the bundled photo and noise by default.
 
     Raises:
+        RecipeError: the folder holds no run.
         NetworkError: the run has no weights, or the ONNX model does not compute what the network does.
+        DataError: no pictures in `photos`.
+        OutputError: the bundle or the report cannot be written.
     """
     recipe, model = load_run(run)
     sizing = Sizing(area=recipe.sizing.area, multiple=recipe.sizing.multiple)
@@ -56,10 +59,7 @@ def export_run(
     small = compress(exact, storage)
     pictures = _pictures(photos, sizing)
     parity = {"onnx": compare(model, exact, pictures), f"onnx {storage}": compare(model, small, pictures)}
-    if report is not None:
-        text = json.dumps({kind: found.to_dict() for kind, found in parity.items()}, indent=1)
-        report.write_text(text + "\n", encoding="utf-8")
-    if parity["onnx"].logit_relative > TOLERANCE:
+    if not parity["onnx"].logit_relative <= TOLERANCE:
         raise NetworkError(
             f"the ONNX model differs from the network by {parity['onnx'].logit_relative:.1e} of the largest logit",
             remedy=f"at most {TOLERANCE:.0e} is allowed; nothing was written",
@@ -70,18 +70,20 @@ def export_run(
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "storage": storage,
         "parity": {kind: found.to_dict() for kind, found in parity.items()},
-        "recipe": recipe.dump(),
+        "recipe": _public(recipe).dump(),
         **(card or {}),
     }
     bundle = Bundle.create(
         small,
         name=name or recipe.name,
-        labels=label_tree(recipe.labels),
+        labels=recipe.tree,
         sizing=sizing,
         threshold=threshold,
         card=facts,
     )
     bundle.save(output)
+    if report is not None:
+        images.write_bytes(json.dumps(facts["parity"], indent=1).encode() + b"\n", report)
     return bundle
 
 
@@ -89,10 +91,22 @@ def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in options.items() if key != "encoder_weights"}
 
 
+def _public(recipe: Recipe) -> Recipe:
+    """The recipe without the folders of one machine: a bundle is passed on, and they are nobody's business."""
+    changes: dict[str, Any] = {"data": recipe.data.model_copy(update={"root": Path("${FIGUREGROUND_DATA}")})}
+    network, options = recipe.network, dict(recipe.network.options)
+    if "encoder_weights" in options:
+        options["encoder_weights"] = Path(str(options["encoder_weights"])).name
+    weights = network.weights and Path(network.weights.name)
+    changes["network"] = network.model_copy(update={"options": options, "weights": weights})
+    if recipe.distill is not None:
+        changes["distill"] = recipe.distill.model_copy(update={"run": Path(recipe.distill.run.name)})
+    return recipe.model_copy(update=changes)
+
+
 def _pictures(folder: Path | None, sizing: Sizing) -> list[Pixels]:
     if folder is not None:
-        paths = sorted(path for path in folder.iterdir() if images.is_image_path(path))
-        photos = [images.read(path) for path in paths]
+        photos = [images.read(path) for path in picture_files(folder)]
     else:
         demo = resources.files("figureground") / "demo" / "astronaut.jpg"
         noise = np.random.default_rng(0).integers(0, 256, (300, 451, 3), dtype=np.uint8)

@@ -14,10 +14,10 @@ IGNORE = 255
 def with_background(logits: torch.Tensor) -> torch.Tensor:
     """(N, K, H, W) leaf logits -> (N, 1 + K, H, W) float32 with the background's zero logit first.
 
-    Float32 whatever comes in: the losses sum over many pixels, which bfloat16 cannot do.
+    Never less than float32: the losses sum over many pixels, which bfloat16 cannot do. Float64 stays as it is.
     """
-    zero = torch.zeros_like(logits[:, :1], dtype=torch.float32)
-    return torch.cat((zero, logits.float()), dim=1)
+    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return torch.cat((torch.zeros_like(wide[:, :1]), wide), dim=1)
 
 
 def one_hot(target: torch.Tensor, classes: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
+from figureground.errors import RecipeError
 from figureground.losses.background import IGNORE, with_background
 
 
@@ -18,6 +19,8 @@ def cross_entropy(
         target: (N, H, W) int64: 0 background, k + 1 leaf k, 255 not counted.
         boundary_weight: pixels within `boundary_width // 2` of a change of class count `1 + boundary_weight` times.
         boundary_width: odd side of the square neighbourhood in pixels.
+
+    A batch without a pixel that counts costs nothing. Raises RecipeError for an even `boundary_width`.
     """
     losses = F.cross_entropy(with_background(logits), target, ignore_index=IGNORE, reduction="none")
     weights = (target != IGNORE).float()
@@ -27,7 +30,12 @@ def cross_entropy(
 
 
 def near_boundary(target: torch.Tensor, width: int) -> torch.Tensor:
-    """(N, H, W) -> float32 map, 1 where the `width` x `width` neighbourhood holds more than one counted class."""
+    """(N, H, W) -> float32 map, 1 where the `width` x `width` neighbourhood holds more than one counted class.
+
+    Raises RecipeError for an even `width`, whose neighbourhood would have no centre.
+    """
+    if width < 1 or width % 2 == 0:
+        raise RecipeError(f"a boundary width of {width} has no middle pixel", remedy="use an odd number, 5 say")
     counted = target != IGNORE
     highest = torch.where(counted, target, -1).float().unsqueeze(1)
     lowest = torch.where(counted, target, IGNORE).float().unsqueeze(1)

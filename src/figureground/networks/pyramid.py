@@ -10,11 +10,14 @@ image-level branch of ASPP, arXiv:1706.05587), so that an empty scene can be tol
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from figureground.errors import NetworkError
+from figureground.networks.blocks.frame import SegmentationNetwork
 from figureground.networks.encoders import TimmEncoder
 from figureground.networks.registry import register
 
@@ -30,8 +33,7 @@ def _conv_bn_relu(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
 class Context(nn.Module):
     """Project the coarsest map and add what the whole image looks like to every pixel of it.
 
-    (N, inputs, h, w) -> (N, outputs, h, w): a 1x1 projection, a 3x3 convolution dilated twice for a wider view, and
-    the projected image-wide mean.
+    A 1x1 projection, a 3x3 convolution dilated twice for a wider view, and the projected image-wide mean.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -46,22 +48,18 @@ class Context(nn.Module):
         self.image = nn.Sequential(nn.Conv2d(inputs, outputs, 1), nn.ReLU(inplace=True))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, inputs, h, w) -> (N, outputs, h, w)."""
         y = self.project(x)
         mean: torch.Tensor = self.image(x.mean((2, 3), keepdim=True))
         return torch.as_tensor(y + self.wide(y) + mean)
 
 
-class Pyramid(nn.Module):
-    """Encoder, context, and one refinement per stride; logits at stride 2 are upsampled to the image.
-
-    (N, C, H, W) -> (N, leaves, H, W) for any H and W: the image is padded by replication to the next multiple of the
-    coarsest stride and the logits are cropped back.
-    """
+class Pyramid(SegmentationNetwork):
+    """Encoder, context, and one refinement per stride; logits at the finest stride are upsampled to the image."""
 
     def __init__(self, encoder: TimmEncoder, *, leaves: int, widths: Sequence[int]) -> None:
-        super().__init__()
+        super().__init__(multiple=encoder.strides[-1], least=1)
         self.encoder = encoder
-        self.stride = encoder.strides[-1]
         channels = encoder.channels
         self.context = Context(channels[-1], widths[0])
         self.laterals = nn.ModuleList()
@@ -73,25 +71,31 @@ class Pyramid(nn.Module):
             width = narrower
         self.head = nn.Conv2d(width, leaves, 3, padding=1)
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        height, width = image.shape[-2:]
-        padded = F.pad(image, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
-        *skips, coarsest = self.encoder(padded)
-        x = self.context(coarsest)
+    def compute(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W), both sides multiples of the coarsest stride -> (N, leaves, H, W)."""
+        *skips, coarsest = self.encoder(x)
+        y = self.context(coarsest)
         for lateral, refine, skip in zip(self.laterals, self.refine, reversed(skips), strict=True):
-            x = refine(F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False) + lateral(skip))
-        logits = F.interpolate(self.head(x), scale_factor=2.0, mode="bilinear", align_corners=False)
-        return logits[..., :height, :width]
+            y = refine(_upsampled(y, 2) + lateral(skip))
+        return _upsampled(self.head(y), self.encoder.strides[0])
+
+
+def _upsampled(x: torch.Tensor, factor: int) -> torch.Tensor:
+    return F.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=False)
 
 
 @register(
     "pyramid",
-    parameters=0,
-    source="counted when the design was fixed",
+    parameters=2_264_313,
+    source="our own design: counted on the networks that were trained, so that it cannot change unnoticed",
     stride=32,
     min_size=1,
     depth=True,
     reduced={"encoder": "mobilenetv2_035", "widths": [16, 16, 16, 8, 8]},
+    counts={
+        "person": ({"encoder": "efficientnet_lite2", "widths": (128, 96, 64, 48, 24)}, 4_823_353),
+        "person-fast": ({"encoder": "mobilenetv2_100", "widths": (64, 48, 32, 24, 16)}, 1_951_081),
+    },
 )
 def pyramid(
     *,
@@ -101,14 +105,21 @@ def pyramid(
     encoder_weights: str | None = None,
     widths: Sequence[int] = (128, 96, 64, 48, 24),
 ) -> nn.Module:
-    """Pyramid over a timm encoder with five strides (2 to 32).
+    """Light feature pyramid over a timm encoder.
 
     Args:
         leaves: leaves of the label tree, one logit map each.
         in_channels: 3 for colour, 4 with depth.
         encoder: a timm model name.
         encoder_weights: None, "imagenet" (timm's hub) or a local safetensors file.
-        widths: channels at strides 32, 16, 8, 4 and 2.
+        widths: channels at strides 32, 16, 8, 4 and 2; one for each stride of the encoder.
+
+    Raises:
+        NetworkError: an unknown encoder, one whose strides are not each twice the last, or weights that do not fit.
     """
     body = TimmEncoder(encoder, in_channels=in_channels, weights=encoder_weights, levels=len(widths))
+    if any(coarse != 2 * fine for fine, coarse in pairwise(body.strides)):
+        raise NetworkError(
+            f"the strides of '{encoder}' are {body.strides}", remedy="use an encoder that halves at every level"
+        )
     return Pyramid(body, leaves=leaves, widths=widths)

@@ -9,7 +9,6 @@ import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Checkpoint
-from PIL import Image
 
 from figureground import draw, images
 from figureground.train.feed import Photo
@@ -35,6 +34,12 @@ class KeepBest(L.Callback):
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
         """Go on from a checkpoint."""
         self.best = state_dict["best"]
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Have the last epoch validated, whatever `validate_every` says: the learning rate ends there."""
+        del pl_module
+        if trainer.current_epoch + 1 == trainer.max_epochs:
+            trainer.check_val_every_n_epoch = 1
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Log and save."""
@@ -64,9 +69,12 @@ class SaveProgress(Checkpoint):
         """Write beside the old one, then take its place."""
         del pl_module
         scratch = self.path.with_suffix(".partial")
-        trainer.save_checkpoint(scratch)
-        if trainer.is_global_zero:
-            scratch.replace(self.path)
+        try:
+            trainer.save_checkpoint(scratch)
+            if trainer.is_global_zero:
+                scratch.replace(self.path)
+        finally:
+            scratch.unlink(missing_ok=True)
 
 
 class DrawPredictions(L.Callback):
@@ -114,4 +122,4 @@ class DrawPredictions(L.Callback):
         widest = max(line.shape[1] for line in lines)
         padded = [np.pad(line, ((0, 0), (0, widest - line.shape[1]), (0, 0))) for line in lines]
         self.folder.mkdir(exist_ok=True)
-        Image.fromarray(np.concatenate(padded)).save(self.folder / f"epoch_{trainer.current_epoch:03d}.jpg", quality=85)
+        images.write(np.concatenate(padded), self.folder / f"epoch_{trainer.current_epoch:03d}.jpg", quality=85)

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from figureground import images
-from figureground.data import Mixture, MixtureSampler, Source, build_source
+from figureground.data import Mixture, MixtureSampler, Source, build_sources
 from figureground.errors import DataError
 from figureground.runtime.sizing import Sizing
 from figureground.train.recipe import Recipe
@@ -47,16 +47,14 @@ def _alone(photo: Photo) -> Photo:
 
 
 class Feed(L.LightningDataModule):
-    """Loaders of a recipe's data. Raises DataError at once where a folder is missing or a mask has no picture."""
+    """Loaders of a recipe's data. Raises DataError at once where a folder is missing or a mask does not fit."""
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
         self.recipe = recipe
-        specs = recipe.data.sources
-        root = recipe.data.root
-        self.training: list[Source] = [s for spec in specs if (s := build_source(spec, root, held=False))]
-        held = [build_source(spec, root, held=True) for spec in specs if spec.hold_out > 0]
-        self.held = [source for source in held if source]
+        self.labels = recipe.tree
+        leaves = len(self.labels.leaves)
+        self.training, self.held = build_sources(recipe.data.sources, recipe.data.root, leaves=leaves)
         if not self.held:
             raise DataError("the recipe holds nothing out", remedy="set hold_out of a source, 0.1 say")
 
@@ -73,7 +71,7 @@ class Feed(L.LightningDataModule):
             seed=recipe.seed,
             epoch=self.trainer.current_epoch if self.trainer else 0,
         )
-        mixture = Mixture(self.training, recipe.augment)
+        mixture = Mixture(self.training, recipe.augment, self.labels)
         return DataLoader(mixture, batch_sampler=sampler, num_workers=recipe.data.workers, worker_init_fn=_one_thread)
 
     def val_dataloader(self) -> DataLoader[Photo]:

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
-from figureground.data.specs import Augment, Share, SourceSpec, Stage, Strict
+from figureground.data.specs import Augment, SourceSpec, Stage, Strict
 from figureground.errors import RecipeError, suggest
+from figureground.labels import LabelTree
 
 Triple = tuple[float, float, float]
 
@@ -38,13 +39,20 @@ class Network(Strict):
     """A safetensors file of an earlier run to start from."""
     mean: Triple = (0.485, 0.456, 0.406)
     std: Triple = (0.229, 0.224, 0.225)
+    """Subtracted from, and dividing, the red, green and blue of a picture between 0 and 1."""
+
+    @model_validator(mode="after")
+    def _without_leaves(self) -> Network:
+        if "leaves" in self.options:
+            raise ValueError("the number of leaves comes from 'labels', leave 'options.leaves' away")
+        return self
 
 
 class Loss(Strict):
     """A loss by name, its weight in the sum and its options."""
 
     name: str
-    weight: float = 1.0
+    weight: float = Field(default=1.0, ge=0)
     options: dict[str, Any] = {}
 
 
@@ -63,8 +71,10 @@ class Optimize(Strict):
     encoder_factor: float = Field(default=1.0, gt=0)
     """The encoder's learning rate, as a factor of the decoder's."""
     weight_decay: float = Field(default=0.01, ge=0)
-    warmup: Share = 0.1
-    clip_norm: float | None = None
+    warmup: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Share of the training after which the learning rate is highest."""
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    """Largest norm of a step's gradient; longer ones are shortened to it."""
 
 
 class Schedule(Strict):
@@ -78,6 +88,13 @@ class Schedule(Strict):
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Decay per step of the moving average of the weights; 0 is off."""
     validate_every: int = Field(default=1, gt=0)
+    """Epochs between validations; the last epoch is always validated."""
+
+    @model_validator(mode="after")
+    def _covered(self) -> Schedule:
+        if min((stage.start for stage in self.stages), default=1) > 0:
+            raise ValueError("one of the stages must start at 0")
+        return self
 
 
 class SizingSpec(Strict):
@@ -103,6 +120,17 @@ class Recipe(Strict):
     schedule: Schedule = Schedule()
     sizing: SizingSpec = SizingSpec()
 
+    @model_validator(mode="after")
+    def _trainable(self) -> Recipe:
+        names = [source.name for source in self.data.sources]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two sources have one name: {', '.join(names)}")
+        if not any(source.weight for source in self.data.sources):
+            raise ValueError("every source has the weight 0")
+        if self.data.samples_per_epoch < self.schedule.batch_size:
+            raise ValueError("data.samples_per_epoch is less than one batch (schedule.batch_size)")
+        return self
+
     @classmethod
     def read(cls, path: Path, overrides: list[str] | None = None) -> Recipe:
         """Read a YAML file; `overrides` are `key.of.field=value` with YAML values.
@@ -118,9 +146,31 @@ class Recipe(Strict):
         except ValidationError as error:
             raise RecipeError(f"{path}: {_explain(error)}") from error
 
+    @property
+    def tree(self) -> LabelTree:
+        """The label tree: by name, or written out.
+
+        Raises:
+            RecipeError: an unknown name.
+            LabelError: a tree that contradicts itself.
+        """
+        if isinstance(self.labels, dict):
+            return LabelTree.from_dict(self.labels)
+        if self.labels != "person":
+            raise RecipeError(f"no label tree is called {self.labels!r}", remedy="use 'person' or write the tree out")
+        return LabelTree.person()
+
     def dump(self) -> str:
         """The resolved recipe as YAML."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+    def difference(self, other: Recipe) -> str | None:
+        """The first key in which `other` would train differently; where the photos lie does not matter."""
+        ours, theirs = _flat(self.model_dump(mode="json")), _flat(other.model_dump(mode="json"))
+        for key in sorted({*ours, *theirs} - {"description", "data.root", "data.workers"}):
+            if ours.get(key) != theirs.get(key):
+                return f"{key} is {ours.get(key)!r}, not {theirs.get(key)!r}"
+        return None
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -128,17 +178,34 @@ def _load(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError(f"cannot read the recipe {path}: {error.strerror}", remedy="check the path") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not YAML: {error}", remedy="mend that line") from error
     if not isinstance(values, dict):
         raise RecipeError(f"{path} holds no recipe", remedy="start from a file in recipes/")
     return values
 
 
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, dict) and value:
+        items = value.items()
+    elif isinstance(value, list) and value:
+        items = enumerate(value)
+    else:
+        return {prefix: value}
+    flat: dict[str, Any] = {}
+    for key, item in items:
+        flat |= _flat(item, f"{prefix}.{key}" if prefix else str(key))
+    return flat
+
+
 def _override(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals:
         raise RecipeError(f"--set {override!r} has no '='", remedy="write --set schedule.epochs=3")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--set {key}: {text!r} is not YAML", remedy="quote what has brackets or colons") from error
     *folders, last = key.split(".")
     place: Any = values
     for folder in folders:
@@ -149,9 +216,9 @@ def _override(values: dict[str, Any], override: str) -> None:
         else:
             raise RecipeError(f"--set {key}: {folder!r} is not a place in the recipe", remedy="check the key")
     if isinstance(place, list) and last.isdigit() and int(last) < len(place):
-        place[int(last)] = yaml.safe_load(text)
+        place[int(last)] = value
     elif isinstance(place, dict):
-        place[last] = yaml.safe_load(text)
+        place[last] = value
     else:
         raise RecipeError(f"--set {key}: {last!r} is not a place in the recipe", remedy="check the key")
 
@@ -178,6 +245,11 @@ def _explain(error: ValidationError) -> str:
         *parents, key = first["loc"]
         known = _fields_at(tuple(part for part in parents if isinstance(part, str)))
         return f"unknown key '{place}'; {suggest(str(key), known)}"
+    if first["type"] == "missing":
+        return f"'{place}' is missing; add it"
+    if first["type"] == "value_error":
+        # Our own checks; what pydantic holds as their input is the whole section.
+        return f"{place}: {first['ctx']['error']}" if place else str(first["ctx"]["error"])
     return f"'{place}': {first['msg']} (got {first['input']!r})"
 
 

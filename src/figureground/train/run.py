@@ -1,7 +1,8 @@
 """One training run: a recipe in, a run folder out.
 
 The folder holds `recipe.yaml` (resolved), `environment.json`, `metrics.csv`, TensorBoard events, `checkpoints/`,
-`best.safetensors`, `last.safetensors` and `pictures/`. An interrupted run goes on from its last finished epoch.
+`best.safetensors`, `last.safetensors` and `pictures/`. An interrupted run goes on from its last finished epoch and
+ends with the weights that it would have had. docs/training.md explains each file.
 """
 
 from __future__ import annotations
@@ -11,20 +12,26 @@ import json
 import logging
 import platform
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, LearningRateMonitor
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 
-from figureground.errors import DataError, RecipeError
+from figureground import images
+from figureground.errors import RecipeError
 from figureground.train.callbacks import DrawPredictions, KeepBest, SaveProgress
+from figureground.train.failures import plain_failures
 from figureground.train.feed import Feed
+from figureground.train.logs import LongCsv
 from figureground.train.recipe import Recipe
-from figureground.train.task import ImageNetwork, SegmentationTask, label_tree
+from figureground.train.task import ImageNetwork, SegmentationTask
 from figureground.train.weights import load_weights
+
+CHECKPOINT = "checkpoints/last.ckpt"
 
 
 def run(
@@ -39,32 +46,47 @@ def run(
         resume: go on in a folder that already holds a run; without it such a folder is refused.
 
     Raises:
-        RecipeError: the recipe is wrong, or the folder holds another run.
+        RecipeError: the recipe is wrong, or the folder holds a run (of another recipe).
         DataError: the data is not as the recipe says.
+        OutputError: the folder cannot be written, or the disk is full.
+        InterruptedRun: stopped by Ctrl-C or a signal; the run can be resumed.
     """
     recipe = Recipe.read(Path(recipe_path), overrides)
     folder = output or Path("runs") / recipe.name
-    checkpoint = folder / "checkpoints" / "last.ckpt"
-    if (folder / "recipe.yaml").exists() and not resume:
-        raise RecipeError(f"{folder} already holds a run", remedy="add --resume to go on with it, or -o another folder")
+    _check_folder(folder, recipe, resume)
     torch.set_flush_denormal(True)
     L.seed_everything(recipe.seed, workers=True, verbose=False)
-    labels = label_tree(recipe.labels)
     feed = Feed(recipe)
-    task = SegmentationTask(recipe, build_model(recipe), labels, _teacher(recipe, len(labels.leaves)))
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "recipe.yaml").write_text(recipe.dump(), encoding="utf-8")
-    (folder / "environment.json").write_text(json.dumps(environment(), indent=1), encoding="utf-8")
-    trainer = _trainer(recipe, folder)
-    trainer.fit(task, feed, ckpt_path=checkpoint if resume and checkpoint.exists() else None, weights_only=False)
-    if trainer.interrupted:
-        raise DataError(f"the run in {folder} was interrupted", remedy="go on with --resume")
+    task = SegmentationTask(recipe, build_model(recipe), _teacher(recipe))
+    with plain_failures(folder), warnings.catch_warnings():
+        # Lightning's advice on workers and intervals would drown the lines that say how the run goes.
+        warnings.filterwarnings("ignore", module="lightning")
+        _start(folder, recipe)
+        checkpoint = folder / CHECKPOINT if (folder / CHECKPOINT).exists() else None
+        _trainer(recipe, folder).fit(task, feed, ckpt_path=checkpoint, weights_only=True)
     return folder
+
+
+def _check_folder(folder: Path, recipe: Recipe, resume: bool) -> None:
+    if not (folder / "recipe.yaml").exists():
+        return
+    if not resume:
+        raise RecipeError(f"{folder} already holds a run", remedy="add --resume to go on with it, or -o another folder")
+    difference = recipe.difference(Recipe.read(folder / "recipe.yaml"))
+    if difference:
+        raise RecipeError(f"{folder} was made by another recipe: {difference}", remedy="use -o another folder")
+
+
+def _start(folder: Path, recipe: Recipe) -> None:
+    (folder / CHECKPOINT).parent.mkdir(parents=True, exist_ok=True)
+    images.write_bytes(json.dumps(environment(), indent=1).encode(), folder / "environment.json")
+    # Last, because this file is what makes a folder a run.
+    images.write_bytes(recipe.dump().encode(), folder / "recipe.yaml")
 
 
 def build_model(recipe: Recipe) -> ImageNetwork:
     """The recipe's network with its normalisation, at the weights the recipe starts from."""
-    model = ImageNetwork(recipe.network, leaves=len(label_tree(recipe.labels).leaves))
+    model = ImageNetwork(recipe.network, leaves=len(recipe.tree.leaves))
     if recipe.network.weights is not None:
         load_weights(model, recipe.network.weights)
     return model.to(memory_format=torch.channels_last) if recipe.schedule.channels_last else model
@@ -74,7 +96,7 @@ def load_run(folder: Path, weights: str = "best.safetensors") -> tuple[Recipe, I
     """A finished run's recipe and its network with the best weights, in evaluation mode."""
     recipe = Recipe.read(folder / "recipe.yaml")
     offline = recipe.network.model_copy(update={"weights": None, "options": _without_download(recipe.network.options)})
-    model = ImageNetwork(offline, leaves=len(label_tree(recipe.labels).leaves))
+    model = ImageNetwork(offline, leaves=len(recipe.tree.leaves))
     load_weights(model, folder / weights)
     return recipe, model.eval()
 
@@ -84,12 +106,15 @@ def _without_download(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name != "encoder_weights"}
 
 
-def _teacher(recipe: Recipe, leaves: int) -> ImageNetwork | None:
+def _teacher(recipe: Recipe) -> ImageNetwork | None:
     if recipe.distill is None:
         return None
     taught, model = load_run(recipe.distill.run)
-    if len(label_tree(taught.labels).leaves) != leaves:
-        raise RecipeError("the teacher has other labels than the recipe", remedy="use a teacher of the same tree")
+    if taught.tree != recipe.tree:
+        raise RecipeError(
+            f"the teacher in {recipe.distill.run} has other labels than the recipe",
+            remedy="use a teacher of the same tree",
+        )
     return model.requires_grad_(False)
 
 
@@ -99,11 +124,10 @@ def _trainer(recipe: Recipe, folder: Path) -> L.Trainer:
         KeepBest(folder),
         DrawPredictions(folder / "pictures"),
         LearningRateMonitor("epoch"),
-        SaveProgress(folder / "checkpoints" / "last.ckpt"),
+        SaveProgress(folder / CHECKPOINT),
     ]
     if schedule.ema > 0:
         callbacks.append(EMAWeightAveraging(decay=schedule.ema))
-    # Lightning's notes on the machine would drown the lines that say how the run goes.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     return L.Trainer(
         max_epochs=schedule.epochs,
@@ -111,7 +135,7 @@ def _trainer(recipe: Recipe, folder: Path) -> L.Trainer:
         gradient_clip_val=recipe.optimize.clip_norm,
         callbacks=callbacks,
         logger=[
-            CSVLogger(folder, name="", version=""),
+            LongCsv(folder / "metrics.csv"),
             TensorBoardLogger(folder, name="", version="", default_hp_metric=False),
         ],
         default_root_dir=folder,

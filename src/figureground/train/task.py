@@ -12,11 +12,11 @@ from torch import nn
 
 from figureground.errors import RecipeError, suggest
 from figureground.labels import LabelTree
-from figureground.losses import LOSSES, distillation, with_background
+from figureground.losses import IGNORE, LOSSES, distillation, with_background
 from figureground.metrics import BinaryReport
 from figureground.networks import create
 from figureground.train.feed import Photo
-from figureground.train.recipe import Loss, Network, Recipe
+from figureground.train.recipe import Loss, Network, Optimize, Recipe
 
 
 class ImageNetwork(nn.Module):
@@ -34,15 +34,6 @@ class ImageNetwork(nn.Module):
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """(N, 3, H, W) of 0 to 255 -> (N, leaves, H, W)."""
         return cast("torch.Tensor", self.network((image.float() - self.mean) / self.std))
-
-
-def label_tree(labels: str | dict[str, Any]) -> LabelTree:
-    """The recipe's label tree: by name, or written out."""
-    if isinstance(labels, dict):
-        return LabelTree.from_dict(labels)
-    if labels != "person":
-        raise RecipeError(f"no label tree is called {labels!r}", remedy="use 'person' or write the tree out")
-    return LabelTree.person()
 
 
 def build_losses(specs: tuple[Loss, ...]) -> list[tuple[str, float, Callable[..., torch.Tensor], dict[str, Any]]]:
@@ -63,16 +54,25 @@ def build_losses(specs: tuple[Loss, ...]) -> list[tuple[str, float, Callable[...
 class SegmentationTask(L.LightningModule):
     """Train one network on the losses of a recipe; validate on whole photos, per source."""
 
-    def __init__(self, recipe: Recipe, model: ImageNetwork, labels: LabelTree, teacher: ImageNetwork | None) -> None:
+    def __init__(self, recipe: Recipe, model: ImageNetwork, teacher: ImageNetwork | None) -> None:
         super().__init__()
         self.recipe = recipe
         self.model = model
-        self.labels = labels
+        self.labels: LabelTree = recipe.tree
         self.losses = build_losses(recipe.losses)
         # In a tuple, so that the teacher is neither trained nor averaged nor saved with the student.
         self.teacher = (teacher,)
         self.reports: dict[str, BinaryReport] = {}
         self.layout = torch.channels_last if recipe.schedule.channels_last else torch.contiguous_format
+
+    def on_fit_start(self) -> None:
+        """Bring the teacher to the device that Lightning chose; it does not know of it."""
+        if self.teacher[0] is not None:
+            self.teacher[0].to(self.device)
+
+    def on_train_epoch_start(self) -> None:
+        """Seed what networks draw (dropout) by the epoch, so that a resumed run draws what this one would have."""
+        torch.manual_seed(self.recipe.seed * 100_003 + self.current_epoch)
 
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> torch.Tensor:
         """Weighted sum of the losses of one batch."""
@@ -105,8 +105,9 @@ class SegmentationTask(L.LightningModule):
     def validation_step(self, photo: Photo, number: int) -> None:
         """Segment one photo at the network's size and compare at the photo's own."""
         predicted = self.predict(photo.image, photo.target.shape).numpy() > 0
+        target = photo.target.cpu().numpy()
         report = self.reports.setdefault(photo.source, BinaryReport())
-        report.add(str(number), predicted, (photo.target > 0).numpy())
+        report.add(str(number), predicted, (target > 0) & (target != IGNORE), target != IGNORE)
 
     def predict(self, image: torch.Tensor, size: torch.Size) -> torch.Tensor:
         """(1, 3, h, w) picture -> (H, W) index map at `size`, 0 background."""
@@ -131,7 +132,7 @@ class SegmentationTask(L.LightningModule):
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW without decay on norms and biases, one cycle of the learning rate."""
         optimize = self.recipe.optimize
-        groups = _parameter_groups(self.model, optimize.encoder_factor, optimize)
+        groups = _parameter_groups(self.model, optimize)
         optimizer = torch.optim.AdamW(groups)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
@@ -143,14 +144,15 @@ class SegmentationTask(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def _parameter_groups(model: nn.Module, encoder_factor: float, optimize: Any) -> list[dict[str, Any]]:
+def _parameter_groups(model: nn.Module, optimize: Optimize) -> list[dict[str, Any]]:
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         groups.setdefault((".encoder." in name, parameter.ndim > 1), []).append(parameter)
     return [
         {
+            "name": f"{'encoder' if in_encoder else 'decoder'}, {'decayed' if decays else 'not decayed'}",
             "params": parameters,
-            "lr": optimize.learning_rate * (encoder_factor if in_encoder else 1.0),
+            "lr": optimize.learning_rate * (optimize.encoder_factor if in_encoder else 1.0),
             "weight_decay": optimize.weight_decay if decays else 0.0,
         }
         for (in_encoder, decays), parameters in groups.items()

@@ -9,18 +9,21 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
+from figureground import images
 from figureground.errors import NetworkError
 
 
 def save_weights(model: nn.Module, path: Path, *, recipe: str) -> None:
-    """Write all parameters and buffers, and the resolved recipe's text, to a safetensors file (atomically)."""
+    """Write all parameters and buffers, and the resolved recipe's text, to a safetensors file, whole or not at all.
+
+    Raises:
+        OutputError: the folder cannot be written, or the disk is full.
+    """
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    scratch = path.with_suffix(".partial")
-    save_file(state, scratch, metadata={"recipe": recipe})
-    scratch.replace(path)
+    images.write_bytes(save(state, metadata={"recipe": recipe}), path)
 
 
 def load_weights(model: nn.Module, path: Path) -> str:
@@ -38,6 +41,12 @@ def load_weights(model: nn.Module, path: Path) -> str:
     except SafetensorError as error:
         raise NetworkError(f"{path} is no safetensors file: {error}", remedy="give the weights of a run") from error
     own = model.state_dict()
+    unknown = sorted(set(state) - set(own))
+    if unknown:
+        raise NetworkError(
+            f"the network has no tensor '{unknown[0]}', which {path} holds",
+            remedy="use the recipe that made the weights",
+        )
     for name, tensor in own.items():
         if name not in state:
             raise NetworkError(f"{path} has no tensor '{name}'", remedy="use the recipe that made the weights")

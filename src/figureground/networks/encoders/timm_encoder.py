@@ -7,9 +7,11 @@ names takes their place where the hub cannot be reached.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -26,23 +28,33 @@ class TimmEncoder(nn.Module):
         in_channels: channels of the image; timm adapts the stem's pretrained weights.
         weights: `"imagenet"` fetches timm's pretrained weights, a path reads a safetensors file with timm's key
             names, `None` starts from random values.
-        levels: how many strides are used, counted from the finest one.
+        levels: how many strides are used, counted from the finest one; `None` for all the encoder has.
+        options: further arguments of `timm.create_model`, such as `output_stride=16`.
 
     Raises:
         NetworkError: for an unknown name or for weights that do not fit.
     """
 
-    def __init__(self, name: str, *, in_channels: int = 3, weights: str | None = None, levels: int = 5) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        in_channels: int = 3,
+        weights: str | None = None,
+        levels: int | None = 5,
+        **options: Any,
+    ) -> None:
         super().__init__()
         if not timm.is_model(name):
             raise NetworkError(f"timm has no encoder {name!r}", remedy=suggest(name, timm.list_models()))
-        self.body = timm.create_model(
-            name,
-            features_only=True,
-            pretrained=weights == IMAGENET,
-            in_chans=in_channels,
-            out_indices=tuple(range(levels)),
-        )
+        if levels is not None:
+            options["out_indices"] = tuple(range(levels))
+        try:
+            self.body = timm.create_model(
+                name, features_only=True, pretrained=weights == IMAGENET, in_chans=in_channels, **options
+            )
+        except (IndexError, AssertionError) as error:
+            raise NetworkError(f"encoder '{name}' has fewer than {levels} strides", remedy="ask for fewer") from error
         self.channels: list[int] = list(self.body.feature_info.channels())
         self.strides: list[int] = list(self.body.feature_info.reduction())
         if weights not in (None, IMAGENET):
@@ -57,12 +69,19 @@ class TimmEncoder(nn.Module):
 def _load_local(body: nn.Module, path: Path) -> None:
     if not path.is_file():
         raise NetworkError(f"no encoder weights at {path}", remedy="run scripts/encoder_weights.py, or use 'imagenet'")
-    state = load_file(path)
-    missing = [key for key in body.state_dict() if key not in state and not key.endswith("num_batches_tracked")]
-    if missing:
+    try:
+        state = load_file(path)
+    except SafetensorError as error:
         raise NetworkError(
-            f"{path} does not fit the encoder: {len(missing)} tensors are missing, first {missing[0]!r}",
-            remedy="use the weights of the same timm model",
-        )
-    wanted = body.state_dict()
-    body.load_state_dict({key: value for key, value in state.items() if key in wanted}, strict=False)
+            f"{path} is no safetensors file: {error}", remedy="run scripts/encoder_weights.py"
+        ) from error
+    # The count of batches is no weight, and PyTorch's older files lack it.
+    wanted = {key: value for key, value in body.state_dict().items() if not key.endswith("num_batches_tracked")}
+    for key, value in wanted.items():
+        found = tuple(state[key].shape) if key in state else "missing"
+        if found != tuple(value.shape):
+            raise NetworkError(
+                f"{path} does not fit the encoder: {key!r} is {found}, not {tuple(value.shape)}",
+                remedy="use the weights of the same timm model, for as many image channels",
+            )
+    body.load_state_dict({key: state[key] for key in wanted}, strict=False)
