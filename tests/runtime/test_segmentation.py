@@ -17,8 +17,9 @@ def test_a_half_bright_photo(segmenter, half_bright):
     far_from_the_edge = np.ones(160, bool)
     far_from_the_edge[76:84] = False
     np.testing.assert_array_equal(result.mask[:, far_from_the_edge], expected[:, far_from_the_edge])
-    np.testing.assert_array_equal(result.mask, result.alpha >= result.threshold)
-    np.testing.assert_array_equal(result.probabilities, result.alpha[None])
+    np.testing.assert_array_equal(result.mask, result.alpha >= 0.5)
+    np.testing.assert_array_equal(result.mask, result.probabilities[0] >= result.threshold)
+    np.testing.assert_allclose(result.alpha, (2 * result.probabilities[0] - 0.5).clip(0, 1), atol=1e-6)
     np.testing.assert_array_equal(result.parts("person"), result.mask)
     np.testing.assert_array_equal(result.level(0), result.mask)
     assert result.elapsed > 0
@@ -36,11 +37,12 @@ def test_extreme_sizes(segmenter, size, value):
 
 
 def test_an_empty_scene_shows_no_figure(segmenter):
-    photo = np.full((40, 50, 3), 126, np.uint8)  # alpha is 0.32 everywhere
+    photo = np.full((40, 50, 3), 126, np.uint8)  # the probability is 0.32 everywhere
     result = segmenter(photo)
     assert result.is_empty
     assert not result.mask.any()
-    assert result.alpha.min() > 0.3
+    assert result.probabilities.min() > 0.3
+    assert not result.alpha.any()
     assert not np.asarray(result.cutout())[..., 3].any()
     np.testing.assert_array_equal(np.asarray(result.replace_background("lime")), np.full_like(photo, (0, 255, 0)))
     assert not segmenter(photo, threshold=0.25).is_empty
@@ -65,7 +67,7 @@ class TestTree:
         p = dict(zip(result.labels.names, result.probabilities, strict=True))
         np.testing.assert_allclose(p["upper"], p["red"] + p["green"], atol=1e-6)
         np.testing.assert_allclose(p["body"], p["upper"] + p["blue"], atol=1e-6)
-        np.testing.assert_allclose(result.alpha, p["body"], atol=1e-6)
+        np.testing.assert_allclose(result.alpha, (2 * p["body"] - 0.5).clip(0, 1), atol=1e-6)
 
     def test_parts_cover_their_quarters(self, result):
         quarters = {"red": (0, 0), "green": (0, 32), "blue": (32, 0)}

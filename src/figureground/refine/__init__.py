@@ -3,6 +3,7 @@
 from figureground.refine.components import connected_areas, fill_holes, remove_specks
 from figureground.refine.erosion import erosion_kernel, soft_erosion
 from figureground.refine.guided import box_mean, guided_upsample
+from figureground.refine.opacity import opacity
 
 __all__ = [
     "box_mean",
@@ -10,6 +11,7 @@ __all__ = [
     "erosion_kernel",
     "fill_holes",
     "guided_upsample",
+    "opacity",
     "remove_specks",
     "soft_erosion",
 ]

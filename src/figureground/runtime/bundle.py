@@ -88,7 +88,7 @@ class Bundle:
             name: what people call the network.
             labels: the label tree whose leaves are the model's output channels.
             sizing: from a photo's size to the network's.
-            threshold: alpha from which a pixel counts as figure, between 0 and 1 (both excluded).
+            threshold: probability from which a pixel counts as figure, between 0 and 1 (both excluded).
             card: description, licences, metrics, recipe, training command: anything JSON can hold.
             created: UTC time as ISO 8601; now, when not given.
 

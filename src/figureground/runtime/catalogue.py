@@ -81,7 +81,7 @@ def segment(source: Source, *, network: str = DEFAULT, threshold: float | None =
     Args:
         source: a path, a PIL image, a uint8 array (H, W, 3), the bytes of an image file, or a binary stream.
         network: a name that `shipped` lists. For a bundle file, `load` it and call that.
-        threshold: alpha from which a pixel counts as a person; the network's own when not given.
+        threshold: probability from which a pixel counts as a person; the network's own when not given.
 
     Raises:
         UnknownNetworkError: no shipped network of that name.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from figureground import draw, images
+from figureground import draw, images, refine
 from figureground.checks import ArgumentError
 from figureground.errors import OutputError, suggest
 from figureground.images import Source
@@ -31,17 +31,18 @@ class Segmentation:
         leaf_probabilities: float32 (K, h, w), one map per leaf of `labels`, at any size. What is missing to 1 is
             background.
         labels: the label tree.
-        threshold: alpha from which a pixel counts as figure, between 0 and 1.
+        threshold: probability from which a pixel counts as figure, between 0 and 1.
         elapsed: seconds it took to read the photo and run the network.
 
-    An empty scene gives an empty mask, and then the drawings show no figure either: a faint haze of doubt in `alpha`
-    does not become a ghost in the cut-out.
+    Probability and opacity are two things. `probabilities` says how sure the network is; `alpha` is what a cut-out is
+    made of: `refine.opacity` turns doubt into a clean ground and a solid figure. An empty scene gives an empty mask and
+    an alpha of zero.
 
     >>> import figureground as fg
     >>> result = fg.segment(demo_photo)
     >>> result.mask.dtype, result.mask.shape == result.size
     (dtype('bool'), True)
-    >>> result.alpha.dtype, bool(((result.alpha >= result.threshold) == result.mask).all())
+    >>> result.alpha.dtype, bool(((result.alpha >= 0.5) == result.mask).all())
     (dtype('float32'), True)
     >>> result.is_empty
     False
@@ -89,19 +90,21 @@ class Segmentation:
 
     @cached_property
     def alpha(self) -> NDArray[np.float32]:
-        """Probability that a pixel is figure (any label, not background): float32 (H, W) in [0, 1]."""
-        return self._full_size(self._low_alpha)
+        """How opaque the figure is: float32 (H, W) in [0, 1], 0.5 where the probability is the threshold."""
+        if self.is_empty:
+            return np.zeros(self.size, np.float32)
+        return refine.opacity(self._probability, self.threshold)
 
     @cached_property
     def mask(self) -> NDArray[np.bool_]:
-        """Where alpha reaches the threshold: bool (H, W)."""
-        return np.asarray(self.alpha >= self.threshold)
+        """Where the probability of figure (any label) reaches the threshold: bool (H, W)."""
+        return np.asarray(self._probability >= self.threshold)
 
     @cached_property
     def is_empty(self) -> bool:
         """Whether no pixel reaches the threshold."""
         # Interpolation never exceeds its highest input, which settles most empty scenes without enlarging anything.
-        return bool(self._low_alpha.max() < self.threshold) or not self.mask.any()
+        return bool(self._low.max() < self.threshold) or not self.mask.any()
 
     @cached_property
     def probabilities(self) -> NDArray[np.float32]:
@@ -139,8 +142,8 @@ class Segmentation:
 
     def cutout(self) -> Image.Image:
         """The figure on a transparent ground: RGBA, alpha as the transparency, without the old ground's colour fringe."""
-        colors = draw.foreground_colors(self.photo, self._matte)
-        return Image.fromarray(draw.cutout(colors, self._matte))
+        colors = draw.foreground_colors(self.photo, self.alpha)
+        return Image.fromarray(draw.cutout(colors, self.alpha))
 
     def overlay(self, opacity: float = 0.5) -> Image.Image:
         """The photo with every leaf painted in its colour: RGB."""
@@ -151,7 +154,7 @@ class Segmentation:
     def blur_background(self, radius: float | None = None) -> Image.Image:
         """The figure sharp before a blurred ground: RGB. `radius` is in pixels, by default 2 % of the diagonal."""
         radius = radius if radius is not None else 0.02 * float(np.hypot(*self.size))
-        return Image.fromarray(draw.blur_background(self.photo, self._matte, radius))
+        return Image.fromarray(draw.blur_background(self.photo, self.alpha, radius))
 
     def replace_background(self, background: Source | tuple[int, int, int]) -> Image.Image:
         """The figure before another ground: RGB.
@@ -162,7 +165,7 @@ class Segmentation:
         if isinstance(background, str) and not os.path.exists(background):
             background = draw.parse_color(background)
         ground = background if isinstance(background, tuple) else images.read(background)
-        return Image.fromarray(draw.replace_background(self.photo, self._matte, ground))
+        return Image.fromarray(draw.replace_background(self.photo, self.alpha, ground))
 
     def side_by_side(self) -> Image.Image:
         """The photo, its overlay and the figure on white, next to one another: RGB."""
@@ -204,12 +207,12 @@ class Segmentation:
             images.write(self.picture(as_), target)
 
     @cached_property
-    def _low_alpha(self) -> NDArray[np.float32]:
+    def _low(self) -> NDArray[np.float32]:
         return np.asarray(self._leaves.sum(axis=0).clip(0.0, 1.0), dtype=np.float32)
 
-    @property
-    def _matte(self) -> NDArray[np.float32]:
-        return np.zeros(self.size, np.float32) if self.is_empty else self.alpha
+    @cached_property
+    def _probability(self) -> NDArray[np.float32]:
+        return self._full_size(self._low)
 
     def _full_size(self, small: NDArray[np.float32]) -> NDArray[np.float32]:
         return images.resize_map(small, self.size)

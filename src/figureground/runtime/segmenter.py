@@ -38,7 +38,7 @@ class Segmenter(ABC):
     Args:
         name: what people call it.
         labels: the label tree of its results.
-        threshold: alpha from which a pixel counts as figure, where a call does not say otherwise.
+        threshold: probability from which a pixel counts as figure, where a call does not say otherwise.
 
     >>> import figureground as fg
     >>> segmenter = fg.load("person")
