@@ -141,7 +141,7 @@ class Segmentation:
         return np.asarray(self.level(depth) == names.index(name) + 1)
 
     def cutout(self) -> Image.Image:
-        """The figure on a transparent ground: RGBA, alpha as the transparency, without the old ground's colour fringe."""
+        """The figure on a transparent ground: RGBA, with no fringe of the old ground's colours at soft edges."""
         colors = draw.foreground_colors(self.photo, self.alpha)
         return Image.fromarray(draw.cutout(colors, self.alpha))
 
