@@ -24,10 +24,8 @@ def dilated_encoder(name: str, *, in_channels: int, weights: str | None, output_
     if output_stride not in (8, 16):
         raise NetworkError(f"output stride {output_stride} is not offered", remedy="use 16, or 8 for finer maps")
     try:
-        encoder = TimmEncoder(
-            name, in_channels=in_channels, weights=weights, levels=None, output_stride=output_stride
-        )
-    except (TypeError, NotImplementedError) as error:  # how timm's models say that they do not have the option
+        encoder = TimmEncoder(name, in_channels=in_channels, weights=weights, levels=None, output_stride=output_stride)
+    except (AssertionError, TypeError) as error:  # how timm's models refuse an option
         raise NetworkError(f"encoder '{name}' cannot be dilated", remedy=_REMEDY) from error
     if 4 not in encoder.strides or encoder.strides[-1] != output_stride:
         raise NetworkError(

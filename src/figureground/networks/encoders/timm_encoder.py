@@ -54,6 +54,8 @@ class TimmEncoder(nn.Module):
                 name, features_only=True, pretrained=weights == IMAGENET, in_chans=in_channels, **options
             )
         except (IndexError, AssertionError) as error:
+            if levels is None:
+                raise
             raise NetworkError(f"encoder '{name}' has fewer than {levels} strides", remedy="ask for fewer") from error
         self.channels: list[int] = list(self.body.feature_info.channels())
         self.strides: list[int] = list(self.body.feature_info.reduction())
