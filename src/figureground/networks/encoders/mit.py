@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from timm.layers import DropPath
+from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
 HEADS = (1, 2, 5, 8)
@@ -66,10 +66,7 @@ class ReducedAttention(nn.Module):
         """``size`` is (h, w)."""
         count, length, width = x.shape
         query = self.query(x).reshape(count, length, self.heads, width // self.heads).transpose(1, 2)
-        if self.reduces:
-            seen = self.reduce_norm(to_tokens(self.reduce(to_map(x, size))))
-        else:
-            seen = x
+        seen = self.reduce_norm(to_tokens(self.reduce(to_map(x, size)))) if self.reduces else x
         key_value = self.key_value(seen).reshape(count, -1, 2, self.heads, width // self.heads)
         key, value = key_value.permute(2, 0, 3, 1, 4).unbind(0)
         mixed = F.scaled_dot_product_attention(query, key, value)

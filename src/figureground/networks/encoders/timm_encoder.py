@@ -57,8 +57,9 @@ class TimmEncoder(nn.Module):
             if levels is None:
                 raise
             raise NetworkError(f"encoder '{name}' has fewer than {levels} strides", remedy="ask for fewer") from error
-        self.channels: list[int] = list(self.body.feature_info.channels())
-        self.strides: list[int] = list(self.body.feature_info.reduction())
+        info: Any = self.body.feature_info
+        self.channels: list[int] = list(info.channels())
+        self.strides: list[int] = list(info.reduction())
         if weights not in (None, IMAGENET):
             _load_local(self.body, Path(str(weights)))
 

@@ -1,0 +1,128 @@
+"""SegFormer (Xie et al., arXiv:2105.15203): the MiT encoder and a decoder of linear layers, B0 to B5.
+
+Published checkpoints load under the names of ``transformers``, the authors' release, segmentation-models-pytorch and,
+for the encoder, mmsegmentation. The image is not padded: like the originals, every stage rounds odd sizes up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from figureground.errors import NetworkError, suggest
+from figureground.networks.blocks.convolution import ConvNormReLU, he_normal
+from figureground.networks.blocks.frame import SegmentationNetwork, resize_logits
+from figureground.networks.encoders.mit import VARIANTS, MiT, init_as_released, to_map, to_tokens
+from figureground.networks.encoders.mit_keys import our_tensors
+from figureground.networks.registry import register
+from figureground.networks.transfer import TransferReport, read_tensors, transfer
+
+_WIDTHS = {"mit_b0": 256, "mit_b1": 256}
+_WIDTH = 768
+
+
+class LinearDecoder(nn.Module):
+    """Project every map to one width, upsample all to the finest, concatenate coarsest first, mix, classify.
+
+    channels: of the maps, finest first.
+    width: of the projections.
+    """
+
+    def __init__(self, channels: Sequence[int], leaves: int, width: int) -> None:
+        super().__init__()
+        self.project = nn.ModuleList(nn.Linear(inputs, width) for inputs in channels)
+        self.fuse = ConvNormReLU(len(channels) * width, width, kernel=1)
+        self.dropout = nn.Dropout(0.1)
+        self.classify = nn.Conv2d(width, leaves, 1)
+        self.project.apply(init_as_released)
+        he_normal(self.fuse.modules())
+        nn.init.normal_(self.classify.weight, std=0.01)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """Maps (N, channels[i], h_i, w_i), finest first -> logits (N, leaves, h_0, w_0)."""
+        size = maps[0].shape[-2:]
+        projected = [to_map(project(to_tokens(x)), x.shape[-2:]) for project, x in zip(self.project, maps, strict=True)]
+        coarse = [F.interpolate(x, size=size, mode="bilinear", align_corners=False) for x in projected[:0:-1]]
+        logits: Tensor = self.classify(self.dropout(self.fuse(torch.cat([*coarse, projected[0]], dim=1))))
+        return logits
+
+
+class SegFormer(SegmentationNetwork):
+    """MiT and a `LinearDecoder`; logits at stride 4 are upsampled bilinearly."""
+
+    def __init__(self, leaves: int, encoder: MiT, width: int) -> None:
+        super().__init__(multiple=1, least=32)
+        self.encoder = encoder
+        self.head = LinearDecoder(encoder.channels, leaves, width)
+
+    def compute(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> logits (N, leaves, H, W)."""
+        return resize_logits(self.head(self.encoder(x)), x.shape[-2:])
+
+    def load_published(self, state: Mapping[str, Tensor]) -> TransferReport:
+        """Take over what fits of a published checkpoint, in place; a classifier for other classes stays new.
+
+        Raises NetworkError when nothing fits.
+        """
+        return transfer(self, our_tensors(state))
+
+
+def _load_encoder(encoder: MiT, path: Path) -> None:
+    tensors = our_tensors(read_tensors(path))
+    prefix = "encoder."
+    own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    report = transfer(encoder, own)
+    if report.new:
+        raise NetworkError(
+            f"{path} does not fit the encoder: {len(report.new)} tensors are missing, first '{report.new[0]}'",
+            remedy="use the weights of the same MiT variant",
+        )
+
+
+@register(
+    "segformer",
+    parameters=3_714_401,
+    source="transformers 5.23 and segmentation-models-pytorch 0.6.0, mit_b0 with one class",
+    stride=32,
+    min_size=32,
+    depth=True,
+    reduced={"decoder_width": 32},
+    counts={
+        "B0, ADE20K": ({"leaves": 150}, 3_752_694),
+        "B1, ADE20K": ({"leaves": 150, "encoder": "mit_b1"}, 13_715_798),
+        "B2, ADE20K": ({"leaves": 150, "encoder": "mit_b2"}, 27_461_974),
+        "B3, ADE20K": ({"leaves": 150, "encoder": "mit_b3"}, 47_337_814),
+        "B4, ADE20K": ({"leaves": 150, "encoder": "mit_b4"}, 64_108_374),
+        "B5, ADE20K": ({"leaves": 150, "encoder": "mit_b5"}, 84_708_694),
+        "B0, Cityscapes": ({"leaves": 19}, 3_719_027),
+        "B2, Cityscapes": ({"leaves": 19, "encoder": "mit_b2"}, 27_361_235),
+        "B0, depth": ({"in_channels": 4}, 3_714_401 + 32 * 49),
+    },
+)
+def segformer(
+    *,
+    leaves: int = 1,
+    in_channels: int = 3,
+    encoder: str = "mit_b0",
+    encoder_weights: str | None = None,
+    decoder_width: int | None = None,
+    drop_path: float = 0.1,
+) -> SegFormer:
+    """SegFormer: a hierarchical transformer encoder and a decoder of linear layers.
+
+    encoder: "mit_b0" to "mit_b5".
+    encoder_weights: None, or a local safetensors file of a SegFormer or MiT under any published names.
+    decoder_width: channels of the decoder; None for the paper's, 256 for B0 and B1 and 768 for the others.
+    drop_path: chance of the last block to be left out in training.
+    """
+    if encoder not in VARIANTS:
+        raise NetworkError(f"there is no MiT encoder '{encoder}'", remedy=suggest(encoder, VARIANTS))
+    widths, depths = VARIANTS[encoder]
+    body = MiT(widths, depths, in_channels=in_channels, drop_path=drop_path)
+    if encoder_weights is not None:
+        _load_encoder(body, Path(encoder_weights))
+    return SegFormer(leaves, body, decoder_width or _WIDTHS.get(encoder, _WIDTH))
