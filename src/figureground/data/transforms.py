@@ -8,9 +8,12 @@ centre, so that every target would lie up to half a pixel beside its picture.
 from __future__ import annotations
 
 from functools import lru_cache
+from io import BytesIO
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch.nn import functional as F
 from torchvision import tv_tensors
 from torchvision.transforms import RandomResizedCrop, v2
@@ -35,8 +38,6 @@ def _pipeline(augment: Augment) -> v2.Compose:
         steps.append(v2.RandomGrayscale(augment.gray))
     if augment.blur > 0:
         steps.append(v2.RandomApply([v2.GaussianBlur(5, (0.1, 2.0))], augment.blur))
-    if augment.jpeg > 0:
-        steps.append(v2.RandomApply([v2.JPEG((30, 90))], augment.jpeg))
     return v2.Compose(steps)
 
 
@@ -65,6 +66,13 @@ def shrunk(target: torch.Tensor, size: int) -> torch.Tensor:
     return values.flatten()[shares.max(0, keepdim=True).indices]
 
 
+def _recompressed(image: torch.Tensor, quality: int) -> torch.Tensor:
+    # With Pillow, because torchvision is giving up its JPEG encoder.
+    buffer = BytesIO()
+    Image.fromarray(image.permute(1, 2, 0).numpy()).save(buffer, "JPEG", quality=quality)
+    return torch.from_numpy(np.array(Image.open(buffer))).permute(2, 0, 1)
+
+
 def mirror_table(labels: LabelTree) -> torch.Tensor:
     """(256,) uint8: the target value that each value becomes when the photo is mirrored (left arm, right arm)."""
     table = torch.arange(256, dtype=torch.uint8)
@@ -87,5 +95,7 @@ def augmented(sample: Sample, augment: Augment, size: int, mirror: torch.Tensor)
     if torch.rand(()) < augment.flip:
         crop, mask = crop.flip(-1), mirror[mask.flip(-1).long()]
     image, target = _pipeline(augment)(tv_tensors.Image(crop), tv_tensors.Mask(mask))
+    if torch.rand(()) < augment.jpeg:
+        image = _recompressed(image, int(torch.randint(30, 91, ())))
     # Plain tensors from here on: a tv_tensor carries a cost on every operation.
     return image.as_subclass(torch.Tensor), target.as_subclass(torch.Tensor)[0].long()
