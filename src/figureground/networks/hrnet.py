@@ -1,0 +1,64 @@
+"""HRNetV2 for segmentation (Wang et al., arXiv:1908.07919): parallel resolutions, concatenated and mixed by 1x1.
+
+W18, W32 and W48 are timm's of these names; "hrnet_w18_small" and "hrnet_w18_small_v2" are the authors' small_v1 and
+small_v2. Interpolation uses half-pixel centres, as in the authors' first release. The image is padded to a multiple of
+32, where the authors interpolate to odd sizes.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from figureground.networks.blocks.convolution import ConvNormReLU
+from figureground.networks.blocks.frame import SegmentationNetwork, resize_logits
+from figureground.networks.encoders import TimmEncoder
+from figureground.networks.encoders.hrnet import concatenated, hrnet_encoder
+from figureground.networks.registry import register
+
+
+class HRNet(SegmentationNetwork):
+    """HRNet's concatenated maps, mixed and classified at stride 4.
+
+    encoder: of `hrnet_encoder`.
+    """
+
+    def __init__(self, leaves: int, encoder: TimmEncoder) -> None:
+        super().__init__(multiple=32, least=32)
+        self.encoder = encoder
+        width = sum(encoder.channels)
+        self.head = nn.Sequential(ConvNormReLU(width, width, kernel=1, bias=True), nn.Conv2d(width, leaves, 1))
+        for module in self.head.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.normal_(module.weight, std=0.001)
+
+    def compute(self, x: Tensor) -> Tensor:
+        """(N, C, H, W), sides multiples of 32 -> logits (N, leaves, H, W)."""
+        return resize_logits(self.head(concatenated(self.encoder(x))), x.shape[-2:])
+
+
+@register(
+    "hrnet",
+    parameters=9_636_241,
+    source="counted from lib/models/seg_hrnet.py of HRNet/HRNet-Semantic-Segmentation, W18 with one class",
+    stride=32,
+    min_size=32,
+    depth=True,
+    reduced={"encoder": "hrnet_w18_small"},
+    counts={
+        "W18, Cityscapes": ({"leaves": 19}, 9_641_119),
+        "W32, Cityscapes": ({"leaves": 19, "encoder": "hrnet_w32"}, 29_546_515),
+        "W48, Cityscapes": ({"leaves": 19, "encoder": "hrnet_w48"}, 65_859_379),
+        "W48, one class": ({"encoder": "hrnet_w48"}, 65_846_401),
+        "small v1, Cityscapes": ({"leaves": 19, "encoder": "hrnet_w18_small"}, 1_540_819),
+        "small v2, Cityscapes": ({"leaves": 19, "encoder": "hrnet_w18_small_v2"}, 3_939_579),
+    },
+)
+def hrnet(
+    *, leaves: int = 1, in_channels: int = 3, encoder: str = "hrnet_w18", encoder_weights: str | None = None
+) -> HRNet:
+    """HRNetV2: full-width high resolution throughout, four parallel scales fused by addition.
+
+    encoder: name of one of timm's HRNets.
+    encoder_weights: None, "imagenet" (timm's hub) or a local safetensors file.
+    """
+    return HRNet(leaves, hrnet_encoder(encoder, in_channels=in_channels, weights=encoder_weights))
