@@ -57,6 +57,14 @@ def tiny_photos(tmp_path_factory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def tiny_recipe(tmp_path_factory, tiny_photos) -> Path:
+    """The tiny recipe as a file, for tests that change it by overrides alone."""
+    path = tmp_path_factory.mktemp("recipe") / "tiny.yaml"
+    path.write_text(yaml.safe_dump({**RECIPE, "data": {**RECIPE["data"], "root": str(tiny_photos)}}), encoding="utf-8")
+    return path
+
+
 @pytest.fixture
 def values(tiny_photos) -> dict:
     """The recipe as plain values, to be changed by a test."""
