@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ Example
 @click.argument("run", type=FILE)
 @click.option("-o", "--output", required=True, type=FILE, help="The bundle to write (.onnx).")
 @click.option("--name", help="Name of the network in the bundle.  [default: the recipe's name]")
-@click.option("--card", type=FILE, help="JSON file with what people should know: description, licences, metrics.")
+@click.option("--card", type=FILE, help="YAML or JSON file of what people should know: description, licences, ...")
 @click.option(
     "--storage",
     type=click.Choice(["float16", "float32", "int8"]),
@@ -58,7 +57,8 @@ def export(
     report: Path | None,
 ) -> None:
     """Turn a training run into a bundle (needs figureground[export]) and print its path."""
-    facts = _read_card(card) if card is not None else None
+    with extra("export", "Export"):
+        facts = _read_card(card) if card is not None else None
     for file in (output, report):
         if file is not None:
             make_folder(file.parent)
@@ -72,10 +72,12 @@ def export(
 
 
 def _read_card(path: Path) -> dict[str, Any]:
+    import yaml
+
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read the card {path}: {error}", remedy="give a JSON file") from error
+        card = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise DataError(f"cannot read the card {path}: {error}", remedy="give a YAML or JSON file") from error
     if not isinstance(card, dict):
-        raise DataError(f"the card {path} is not a JSON object", remedy='write {"description": "..."}')
+        raise DataError(f"the card {path} holds no keys and values", remedy="write description: ... in it")
     return card

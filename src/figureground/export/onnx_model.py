@@ -7,6 +7,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
+import onnx
 import torch
 from torch import nn
 
@@ -50,7 +51,23 @@ def to_onnx(model: nn.Module, *, size: int = 256) -> bytes:
             dynamo=True,
             verbose=False,
         )
-    return _folded(program.model_proto.SerializeToString())
+    return _bare(_folded(program.model_proto.SerializeToString()))
+
+
+def _bare(model: bytes) -> bytes:
+    """The model without what the exporter notes beside it: source lines with the paths of this machine, mostly."""
+    proto = onnx.load_model_from_string(model)
+    graph = proto.graph
+    for part in (*graph.node, *graph.initializer, *graph.input, *graph.output, graph, proto):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    del graph.value_info[:]
+    used = {node.domain for node in graph.node}
+    kept = [entry for entry in proto.opset_import if entry.domain in used]
+    del proto.opset_import[:]
+    proto.opset_import.extend(kept)
+    onnx.checker.check_model(proto)
+    return bytes(proto.SerializeToString())
 
 
 def _folded(model: bytes) -> bytes:
