@@ -50,9 +50,10 @@ class ObjectContext(nn.Module):
         regions = region_features(x, scores).transpose(1, 2).unsqueeze(3)
         query = self.pixel(x)
         key, value = self.region(regions), self.value(regions)
-        query_tokens, key_tokens, value_tokens = (part.flatten(2).transpose(1, 2) for part in (query, key, value))
-        mixed = F.scaled_dot_product_attention(query_tokens, key_tokens, value_tokens)
-        context = self.up(mixed.transpose(1, 2).reshape(query.shape))
+        # One head, written as such: the ONNX exporter knows attention with a dimension for heads only.
+        tokens = [part.flatten(2).transpose(1, 2).unsqueeze(1) for part in (query, key, value)]
+        mixed = F.scaled_dot_product_attention(*tokens)
+        context = self.up(mixed.transpose(2, 3).reshape(query.shape))
         out: Tensor = self.fuse(torch.cat([context, x], dim=1))
         return out
 
