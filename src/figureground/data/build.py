@@ -49,6 +49,7 @@ def build_source(
     Raises:
         DataError: a folder is missing or empty, a picture has no mask or one of another size, or nothing is left.
     """
+    source: Source
     if spec.kind == "pairs":
         source = _pairs(spec, root, held, leaves)
     elif spec.kind == "empty":

@@ -97,7 +97,12 @@ class MixtureSampler(Sampler[list[Draw]]):
             sizes = [stage for stage in self.stages if stage.start <= progress][-1].sizes
             size = sizes[int(rng.integers(len(sizes)))]
             members = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            yield [Draw(*picks[member], size, int(seeds[member])) for member in members]
+            yield [self._draw(picks[member], size, seeds[member]) for member in members]
+
+    @staticmethod
+    def _draw(pick: tuple[int, int], size: int, seed: np.int64) -> Draw:
+        source, item = pick
+        return Draw(source, item, size, int(seed))
 
     def _items(self, source: int, quota: int) -> list[int]:
         # Each source is one endless row of shuffled passes over its items; an epoch takes the next `quota` of it.

@@ -34,7 +34,10 @@ class Sample:
 class Source(Protocol):
     """Samples by number. `rng` is for sources that make up a picture; the same state gives the same picture."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        ...
 
     def __len__(self) -> int:
         """How many different samples there are."""
@@ -142,7 +145,8 @@ def _paste(canvas: Image.Image, target: Image.Image, cutout: Image.Image, rng: n
     person = cutout.resize((width, height), Image.Resampling.BILINEAR)
     if rng.random() < 0.5:
         person = person.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    left = int(rng.uniform(-0.3 * width, canvas.width - 0.7 * width))
+    leftmost = -0.3 * width
+    left = int(rng.uniform(leftmost, max(leftmost, canvas.width - 0.7 * width)))
     lowest = canvas.height - height // 2
     top = int(rng.uniform(min(0, lowest), lowest)) if height < canvas.height else int(rng.uniform(0, 0.2) * height)
     alpha = person.getchannel("A")

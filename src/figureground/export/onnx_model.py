@@ -6,6 +6,7 @@ import logging
 import tempfile
 import warnings
 from pathlib import Path
+from typing import cast
 
 import onnx
 import torch
@@ -51,7 +52,7 @@ def to_onnx(model: nn.Module, *, size: int = 256) -> bytes:
             dynamo=True,
             verbose=False,
         )
-    return _bare(_folded(program.model_proto.SerializeToString()))
+    return _bare(_folded(cast("torch.onnx.ONNXProgram", program).model_proto.SerializeToString()))
 
 
 def _bare(model: bytes) -> bytes:

@@ -162,7 +162,7 @@ class Recipe(Strict):
 
     def dump(self) -> str:
         """The resolved recipe as YAML."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+        return str(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
 
     def difference(self, other: Recipe) -> str | None:
         """The first key in which `other` would train differently; where the photos lie does not matter."""
@@ -186,14 +186,12 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(value, dict) and value:
-        items = value.items()
-    elif isinstance(value, list) and value:
-        items = enumerate(value)
-    else:
+    if isinstance(value, list):
+        value = dict(enumerate(value))
+    if not isinstance(value, dict) or not value:
         return {prefix: value}
     flat: dict[str, Any] = {}
-    for key, item in items:
+    for key, item in value.items():
         flat |= _flat(item, f"{prefix}.{key}" if prefix else str(key))
     return flat
 

@@ -74,7 +74,10 @@ def _check_folder(folder: Path, recipe: Recipe, resume: bool) -> None:
         raise RecipeError(f"{folder} already holds a run", remedy="add --resume to go on with it, or -o another folder")
     difference = recipe.difference(Recipe.read(folder / "recipe.yaml"))
     if difference:
-        raise RecipeError(f"{folder} was made by another recipe: {difference}", remedy="use -o another folder")
+        raise RecipeError(
+            f"{folder} was made by another recipe: {difference}",
+            remedy="give the same recipe and the same --set, or -o another folder",
+        )
 
 
 def _start(folder: Path, recipe: Recipe) -> None:

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
 
 from figureground.errors import RecipeError, suggest
@@ -129,7 +130,7 @@ class SegmentationTask(L.LightningModule):
         summary["val/score"] = sum(summary[f"val/{source}"] for source in self.reports) / max(1, len(self.reports))
         return summary
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW without decay on norms and biases, one cycle of the learning rate."""
         optimize = self.recipe.optimize
         groups = _parameter_groups(self.model, optimize)

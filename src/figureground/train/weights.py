@@ -36,7 +36,7 @@ def load_weights(model: nn.Module, path: Path) -> str:
         raise NetworkError(f"no weights at {path}", remedy="check the path, or train first")
     try:
         with safe_open(path, framework="pt") as opened:
-            recipe = (opened.metadata() or {}).get("recipe", "")
+            recipe = str((opened.metadata() or {}).get("recipe", ""))
             state: dict[str, torch.Tensor] = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise NetworkError(f"{path} is no safetensors file: {error}", remedy="give the weights of a run") from error
