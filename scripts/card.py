@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-KEPT = ("images", "dice_image_mean", "iou_image_mean", "iou_dataset", "boundary_f", "empty_images", "empty_wrong")
+KEPT = ("images", "dice_image_mean", "iou_image_mean", "iou_dataset", "boundary_f", "empty_wrong")
 
 
 def main() -> None:
@@ -29,7 +29,10 @@ def main() -> None:
     for entry in arguments.measured:
         name, _, file = entry.partition("=")
         summary = json.loads(Path(file).read_text(encoding="utf-8"))
-        kept = {key: summary[key] for key in KEPT if summary.get(key) is not None}
+        # Where nobody is in any photo, overlap says nothing that the share of wrong photos does not say better.
+        nobody = summary["empty_images"] == summary["images"]
+        wanted = ("images", "empty_wrong") if nobody else KEPT
+        kept = {key: summary[key] for key in wanted if summary.get(key) is not None}
         card["metrics"][name] = {k: round(v, 4) if isinstance(v, float) else v for k, v in kept.items()}
     arguments.output.write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
