@@ -170,6 +170,17 @@ def test_the_target_of_a_composite_is_where_its_people_are(folders):
     assert max(shares) < 1
 
 
+def test_a_wide_person_fits_on_a_narrow_background(folders):
+    """A lying person is wider than a tall picture; where to put her left edge is then no longer a free choice."""
+    Image.new("RGBA", (200, 24), (255, 0, 0, 255)).save(folders / "people/c0.png")
+    for number in range(5):
+        Image.new("RGB", (20, 90)).save(folders / f"empty/e{number}.png")
+    source = build(folders, **COMPOSITE)
+    samples = [read(source, 0, seed) for seed in range(30)]
+    assert {sample.target.shape for sample in samples} == {(90, 20)}
+    assert all(sample.target.any() for sample in samples)
+
+
 def test_a_broken_cutout_is_named(folders):
     (folders / "people/c0.png").write_text("no picture")
     with pytest.raises(DataError, match=r"c0\.png cannot be read as a cut-out"):
