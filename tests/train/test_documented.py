@@ -1,0 +1,34 @@
+"""docs/training.md explains the recipe that there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from figureground.data import Augment, SourceSpec, Stage
+from figureground.losses import LOSSES
+from figureground.train import Recipe
+from figureground.train.recipe import Data, Distill, Loss, Network, Optimize, Schedule
+
+TEXT = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+SECTIONS = [Recipe, Data, SourceSpec, Network, Loss, Distill, Augment, Optimize, Schedule, Stage]
+
+
+def test_the_example_is_a_recipe(tmp_path, monkeypatch):
+    monkeypatch.setenv("FIGUREGROUND_DATA", "photos")
+    [example] = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+    (tmp_path / "mine.yaml").write_text(example)
+    recipe = Recipe.read(tmp_path / "mine.yaml")
+    assert recipe.data.root == Path("photos")
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
+def test_every_key_is_explained(section):
+    missing = [key for key in section.model_fields if not re.search(rf"[`.{{ ]{key}[`:]", TEXT)]
+    assert not missing
+
+
+def test_every_loss_is_explained():
+    assert not [name for name in LOSSES if f"| `{name}` |" not in TEXT]
