@@ -15,6 +15,7 @@ __all__ = [
     "require_image",
     "require_in_range",
     "require_mask",
+    "require_probabilities",
     "require_same_size",
 ]
 
@@ -40,6 +41,19 @@ def require_alpha(name: str, alpha: NDArray[Any]) -> None:
     """Raise `ArgumentError` unless `alpha` is floating point `(H, W)` with at least one pixel."""
     if not np.issubdtype(alpha.dtype, np.floating) or alpha.ndim != 2 or alpha.size == 0:
         raise ArgumentError(f"{name} must be floating point of shape (H, W), not {_describe(alpha)}")
+
+
+def require_probabilities(name: str, values: NDArray[Any], *, axes: int = 2) -> None:
+    """Raise `ArgumentError` unless `values` is floating point with `axes` axes and lies in [0, 1]; NaN does not.
+
+    Sums of leaves pass 1 by rounding, so a thousandth beyond either end is let through.
+    """
+    shape = "(H, W)" if axes == 2 else "(K, H, W)"
+    if not np.issubdtype(values.dtype, np.floating) or values.ndim != axes or values.size == 0:
+        raise ArgumentError(f"{name} must be floating point of shape {shape}, not {_describe(values)}")
+    low, high = values.min(), values.max()  # NaN anywhere makes both NaN, and fails the comparison
+    if not (low >= -1e-3 and high <= 1 + 1e-3):
+        raise ArgumentError(f"{name} must be from 0 to 1 everywhere, not from {low:g} to {high:g}")
 
 
 def require_mask(name: str, mask: NDArray[Any]) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from figureground.checks import ArgumentError
-from figureground.refine import connected_areas, fill_holes, remove_specks
+from figureground.refine import connected_areas, drop_unsure, fill_holes, remove_specks
 
 EIGHT = np.ones((3, 3))
 
@@ -47,6 +47,30 @@ def test_only_small_holes_are_filled(mask, max_area):
     fill = np.bincount(holes.ravel()) <= max_area * mask.size
     fill[0] = False
     assert np.array_equal(fill_holes(mask, max_area=max_area), mask | fill[holes])
+
+
+@given(drawn_masks, st.floats(0, 1), st.floats(0, 1), st.integers(0, 2**31))
+@settings(max_examples=200, deadline=None)
+def test_unsure_areas_agree_with_scipy(mask, support, peak, seed):
+    probabilities = np.where(mask, np.random.default_rng(seed).random(mask.shape), 0).astype(np.float32)
+    labelled, count = ndimage.label(probabilities > support, EIGHT)
+    highest = ndimage.maximum(probabilities, labelled, np.arange(count + 1))
+    unsure = highest < peak
+    unsure[0] = False
+    assert np.array_equal(drop_unsure(probabilities, support, peak), np.where(unsure[labelled], 0, probabilities))
+
+
+def test_a_sure_area_stays_whole_and_a_faint_one_goes_whole():
+    probabilities = np.full((20, 30), 0.2, np.float32)
+    probabilities[2:8, 2:8] = 0.3
+    probabilities[4, 4] = 0.95
+    probabilities[10:18, 15:25] = 0.89
+    before = probabilities.copy()
+    kept = drop_unsure(probabilities)
+    assert (kept[10:18, 15:25] == 0).all()
+    assert np.array_equal(kept[:9], before[:9])
+    assert np.array_equal(probabilities, before)
+    assert not drop_unsure(np.full((4, 4), 0.6)).any()
 
 
 def test_a_spiral_is_one_area():
@@ -89,3 +113,11 @@ def test_bad_parameters_are_refused_by_name():
         fill_holes(mask, max_area=2)
     with pytest.raises(ValueError, match="mask must be bool"):
         fill_holes(mask.astype(np.uint8))
+    with pytest.raises(ArgumentError, match="peak must be from 0 to 1"):
+        drop_unsure(np.zeros((3, 3)), peak=1.5)
+    with pytest.raises(ArgumentError, match="support must be from 0 to 1"):
+        drop_unsure(np.zeros((3, 3)), support=-0.1)
+    with pytest.raises(ArgumentError, match="probabilities must be from 0 to 1 everywhere"):
+        drop_unsure(np.array([[0.5, np.nan]]))
+    with pytest.raises(ArgumentError, match=r"probabilities must be floating point of shape \(H, W\)"):
+        drop_unsure(np.zeros((1, 3, 3)))

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.checks import require_in_range, require_mask
+from figureground.checks import require_in_range, require_mask, require_probabilities
 
-__all__ = ["connected_areas", "fill_holes", "remove_specks"]
+__all__ = ["connected_areas", "drop_unsure", "fill_holes", "remove_specks"]
 
 _Indices = NDArray[np.int64]
 
@@ -80,6 +80,43 @@ def fill_holes(mask: NDArray[np.bool_], *, max_area: float = 1e-3) -> NDArray[np
     is_open = np.bincount(component, weights=at_edge) > 0
     is_small_hole = ~is_open & (area <= max_area * mask.size)
     return mask | runs.paint(is_small_hole[component])
+
+
+def drop_unsure(
+    probabilities: NDArray[np.floating[Any]], support: float = 0.25, peak: float = 0.9
+) -> NDArray[np.float32]:
+    """Take away what the network is nowhere sure of: connected areas (8 neighbours) that never reach `peak`.
+
+    An area is made of pixels above `support`. A person has a sure inside; what fires faintly on a scene without people
+    has none. Areas that stay keep their values, and so does everything at or below `support`.
+
+    Args:
+        probabilities: floating point `(H, W)` in [0, 1], at the network's size; it is not changed.
+        support: probability above which pixels hang together, 0 to 1.
+        peak: an area with at least one pixel of this probability stays; 0 to 1. At or below `support` all stay.
+
+    Returns:
+        float32 `(H, W)`, 0 where an area was taken away.
+
+    Raises:
+        ArgumentError: wrong array, NaN or values outside [0, 1], or a parameter out of its range.
+    """
+    require_probabilities("probabilities", probabilities)
+    require_in_range("support", support, 0, 1)
+    require_in_range("peak", peak, 0, 1)
+    kept = np.array(probabilities, dtype=np.float32, order="C")
+    runs = _find_runs(probabilities > support)
+    if not runs.row.size:
+        return kept
+    component = _connect(runs, diagonal=True)
+    # What follows a run up to the next one is background, which is below the run, so it does not change the maximum.
+    run_peak = np.maximum.reduceat(probabilities.ravel(), runs.row * runs.shape[1] + runs.start)
+    highest = np.zeros(runs.row.size, run_peak.dtype)
+    np.maximum.at(highest, component, run_peak)
+    unsure = highest[component] < peak
+    if unsure.any():
+        kept[runs.paint(unsure)] = 0
+    return kept
 
 
 def connected_areas(mask: NDArray[np.bool_]) -> _Indices:
