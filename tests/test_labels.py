@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from figureground.errors import LabelError, MissingExtraError
-from figureground.labels import Label, LabelTree
+from figureground.labels import Label, LabelTree, shipped_trees
 
 
 def color(i):
@@ -269,3 +269,27 @@ def test_a_long_chain_needs_no_recursion():
     assert tree.depth == 2000
     assert tree.leaves == (labels[-1],)
     assert tree.node_leaf_matrix().sum() == 2000
+
+
+def test_the_tree_of_the_seven_class_task_numbers_its_leaves_as_the_masks_do():
+    tree = LabelTree.named("pascal-person-part")
+    assert [leaf.name for leaf in tree.leaves] == ["low_hand", "torso", "low_leg", "head", "up_leg", "up_hand"]
+    assert [label.name for label in tree.level(1)] == ["upper_body", "lower_body"]
+    assert {leaf.name for leaf in tree.leaves_under("upper_body")} == {"low_hand", "torso", "head", "up_hand"}
+    assert {leaf.name for leaf in tree.leaves_under("lower_body")} == {"low_leg", "up_leg"}
+    assert [root.name for root in tree.roots] == ["body"]
+
+
+@pytest.mark.parametrize("name", shipped_trees())
+def test_shipped_trees_are_sound_and_are_yaml_too(name):
+    tree = LabelTree.named(name)
+    assert LabelTree.from_yaml(shipped_trees()[name]) == tree
+    assert LabelTree.find(name) == LabelTree.find(str(shipped_trees()[name])) == tree
+    assert (128, 128, 128) not in [label.color for label in tree.labels], "grey is drawn where the truth is unknown"
+
+
+def test_an_unknown_tree_names_the_nearest():
+    with pytest.raises(LabelError, match="did you mean 'pascal-person-part'"):
+        LabelTree.find("pascal-person-parts")
+    with pytest.raises(LabelError, match=r"mine\.yaml"):
+        LabelTree.find("mine.yaml")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -158,10 +159,21 @@ def test_a_missing_environment_variable_is_named(values, recipe_file, monkeypatc
 
 def test_labels_by_name_and_written_out(values, recipe_file):
     assert Recipe.read(recipe_file(changed(values, "labels", BODY))).tree.names == ("body", "arm")
-    with pytest.raises(RecipeError, match="no label tree is called 'persons'"):
+    assert Recipe.read(recipe_file(changed(values, "labels", "lip"))).tree == LabelTree.named("lip")
+    with pytest.raises(LabelError, match="no label tree is called 'persons'; did you mean 'person'"):
         _ = Recipe.read(recipe_file(changed(values, "labels", "persons"))).tree
     with pytest.raises(LabelError):
         _ = Recipe.read(recipe_file(changed(values, "labels", {"labels": []}))).tree
+
+
+def test_labels_in_a_file_beside_the_recipe_become_part_of_it(values, recipe_file):
+    path = recipe_file(changed(values, "labels", "mine.yaml"))
+    with pytest.raises(LabelError, match=r"mine\.yaml"):
+        Recipe.read(path)
+    (path.parent / "mine.yaml").write_text(json.dumps(BODY))
+    recipe = Recipe.read(path)
+    assert recipe.labels == BODY
+    assert recipe.tree.names == ("body", "arm")
 
 
 # Is it the same training?

@@ -6,6 +6,7 @@ Networks predict only the **leaves**; the probability of an inner node is the su
 """
 
 from figureground.labels.label import Color, Label
+from figureground.labels.shipped import shipped_trees
 from figureground.labels.tree import LabelTree
 
-__all__ = ["Color", "Label", "LabelTree"]
+__all__ = ["Color", "Label", "LabelTree", "shipped_trees"]

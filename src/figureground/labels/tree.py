@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from figureground.errors import LabelError, suggest
 from figureground.labels.label import Label, check_labels, parent_indices
 from figureground.labels.parsing import entries_of, entry_of, load_yaml, parse_labels
+from figureground.labels.shipped import shipped_tree
 
 __all__ = ["LabelTree"]
 
@@ -39,7 +42,27 @@ class LabelTree:
     @classmethod
     def person(cls) -> LabelTree:
         """Return the tree of one label, `person`, that the person networks predict."""
-        return cls([Label("person", (255, 64, 129))])
+        return cls.named("person")
+
+    @classmethod
+    def named(cls, name: str) -> LabelTree:
+        """Return a tree that comes with the package, such as "pascal-person-part"; `shipped_trees` lists them.
+
+        Raises:
+            LabelError: no shipped tree has that name.
+        """
+        return cls.from_dict(shipped_tree(name))
+
+    @classmethod
+    def find(cls, name_or_file: str) -> LabelTree:
+        """Return what a user means by it: a tree that comes with the package, or else a file for `from_yaml`.
+
+        Raises:
+            LabelError: no shipped tree of that name and no such file, or what `from_yaml` raises.
+            MissingExtraError: as `from_yaml`.
+        """
+        looks_like_file = Path(name_or_file).suffix in (".yaml", ".yml", ".json") or os.sep in name_or_file
+        return cls.from_yaml(name_or_file) if looks_like_file else cls.named(name_or_file)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> LabelTree:
@@ -142,6 +165,16 @@ class LabelTree:
             node = parents[node]
             node, leaf = node[node >= 0], leaf[node >= 0]
         return matrix
+
+    def mask_values(self) -> dict[str, int]:
+        """Return the number that stands for each node in an index map: k + 1 for leaf k, inner nodes after the leaves.
+
+        0 is background. An inner node's number says that somebody is there and not which part: a photo in which only
+        people are marked teaches a network of parts too.
+        """
+        leaves = set(self._leaf_indices)
+        inner = [i for i in range(len(self._labels)) if i not in leaves]
+        return {self._labels[node].name: 1 + i for i, node in enumerate([*self._leaf_indices, *inner])}
 
     def nodes_from_leaves(self, p: NDArray[Any]) -> NDArray[Any]:
         """Sum leaf probabilities (leaves, H, W) into node probabilities (nodes, H, W), in `labels` order.

@@ -141,24 +141,21 @@ class Recipe(Strict):
         values = _load(path)
         for override in overrides or []:
             _override(values, override)
+        values = _expand(values)
+        _write_out_labels(values, path.parent)
         try:
-            return cls.model_validate(_expand(values))
+            return cls.model_validate(values)
         except ValidationError as error:
             raise RecipeError(f"{path}: {_explain(error)}") from error
 
     @property
     def tree(self) -> LabelTree:
-        """The label tree: by name, or written out.
+        """The label tree: by name, or written out (which a file is, once `read` has read it).
 
         Raises:
-            RecipeError: an unknown name.
-            LabelError: a tree that contradicts itself.
+            LabelError: an unknown name, or a tree that contradicts itself.
         """
-        if isinstance(self.labels, dict):
-            return LabelTree.from_dict(self.labels)
-        if self.labels != "person":
-            raise RecipeError(f"no label tree is called {self.labels!r}", remedy="use 'person' or write the tree out")
-        return LabelTree.person()
+        return LabelTree.from_dict(self.labels) if isinstance(self.labels, dict) else LabelTree.find(self.labels)
 
     def dump(self) -> str:
         """The resolved recipe as YAML."""
@@ -219,6 +216,13 @@ def _override(values: dict[str, Any], override: str) -> None:
         place[last] = value
     else:
         raise RecipeError(f"--set {key}: {last!r} is not a place in the recipe", remedy="check the key")
+
+
+def _write_out_labels(values: dict[str, Any], folder: Path) -> None:
+    """Put a tree that is in a file of the user's (relative to the recipe's `folder`) into the recipe itself."""
+    labels = values.get("labels")
+    if isinstance(labels, str) and Path(labels).suffix:
+        values["labels"] = LabelTree.from_yaml(folder / labels).to_dict()
 
 
 def _expand(value: Any) -> Any:
