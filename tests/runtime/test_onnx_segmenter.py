@@ -12,7 +12,8 @@ from scipy.special import softmax
 from figureground.errors import BundleError, ImageError, NetworkError
 from figureground.labels import LabelTree
 from figureground.runtime.bundle import Bundle
-from figureground.runtime.onnx_segmenter import OnnxSegmenter, leaf_probabilities
+from figureground.runtime.onnx_segmenter import OnnxSegmenter
+from figureground.runtime.probability import leaf_logits, leaf_probabilities
 from figureground.runtime.sizing import Sizing
 
 logit_maps = hnp.arrays(
@@ -32,6 +33,15 @@ def test_one_leaf_is_the_sigmoid():
     z = np.linspace(-90, 90, 7, dtype=np.float32).reshape(1, 1, 7)
     expected = [1 / (1 + math.exp(-v)) for v in z.ravel().tolist()]
     np.testing.assert_allclose(leaf_probabilities(z).ravel(), expected, rtol=1e-5)
+
+
+@given(hnp.arrays(np.float32, hnp.array_shapes(min_dims=3, max_dims=3, max_side=4), elements=st.floats(-7, 7, width=32)))
+def test_leaf_logits_undo_leaf_probabilities(logits):
+    np.testing.assert_allclose(leaf_logits(leaf_probabilities(logits)), logits, atol=5e-3)
+
+
+def test_sure_probabilities_have_finite_logits():
+    assert leaf_logits(np.float32([0, 1]).reshape(1, 1, 2)).ravel() == pytest.approx([-16.1, 16.1], abs=0.1)
 
 
 def test_the_network_sees_the_pixels_as_they_are(segmenter):

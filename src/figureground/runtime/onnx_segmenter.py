@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from figureground.errors import BundleError, ImageError, NetworkError, suggest
 from figureground.runtime.bundle import Bundle
+from figureground.runtime.probability import leaf_probabilities
 from figureground.runtime.segmenter import Segmenter
 
 _CPU = "CPUExecutionProvider"
@@ -43,8 +44,17 @@ class OnnxSegmenter(Segmenter):
         """(height, width) of the network's input for a photo of `height` x `width` pixels: the bundle's sizing rule."""
         return self.bundle.sizing.network_size(height, width)
 
+    def fitting_size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) rounded to multiples of the sizing's `multiple`, at least one of each."""
+        multiple = self.bundle.sizing.multiple
+        return max(1, round(height / multiple)) * multiple, max(1, round(width / multiple)) * multiple
+
     def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probability of every leaf: float32 (leaves, h', w').
+        """Probability of every leaf: float32 (leaves, h', w'). Takes and raises what `logits` does."""
+        return leaf_probabilities(self.logits(image))
+
+    def logits(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The network's own logits: float32 (leaves, h', w').
 
         Args:
             image: uint8 (h, w, 3), RGB, both sides multiples of the sizing's `multiple`.
@@ -70,7 +80,7 @@ class OnnxSegmenter(Segmenter):
                 f"network '{self.name}' gives logits {logits.shape} for {len(self.labels.leaves)} leaves",
                 remedy="export it with as many channels as the label tree has leaves",
             )
-        return leaf_probabilities(logits[0])
+        return np.asarray(logits[0], dtype=np.float32)
 
     @property
     def _session(self) -> Any:
@@ -98,18 +108,6 @@ class OnnxSegmenter(Segmenter):
                 f"network '{self.name}' cannot be loaded by onnxruntime {ort.__version__}: {error}",
                 remedy="upgrade onnxruntime, or export the bundle again",
             ) from error
-
-
-def leaf_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Softmax over the leaves and a background whose logit is 0, without the background: float32 (K, h, w).
-
-    p_k = exp(z_k) / (1 + sum_j exp(z_j)), with the largest exponent taken out so that nothing overflows.
-    One leaf makes it the sigmoid.
-    """
-    highest = np.maximum(logits.max(axis=0), np.float32(0))
-    exponentials = np.exp(logits - highest)
-    exponentials /= np.exp(-highest) + exponentials.sum(axis=0)
-    return np.asarray(exponentials, dtype=np.float32)
 
 
 def _cores() -> int:

@@ -20,6 +20,7 @@ from figureground.errors import FiguregroundError, NetworkError
 from figureground.images import Source
 from figureground.labels import LabelTree
 from figureground.runtime.photo import Photo
+from figureground.runtime.probability import leaf_logits
 from figureground.runtime.segmentation import Segmentation, checked_threshold
 
 
@@ -73,6 +74,21 @@ class Segmenter(ABC):
         Returns:
             float32 (leaves, h', w'); h', w' may differ from h, w.
         """
+
+    def fitting_size(self, height: int, width: int) -> tuple[int, int] | None:
+        """The size nearest to `height` x `width` that `probabilities` takes as well.
+
+        What asks for other sizes than `network_size` gives (tiles, a second scale) asks here. None, unless a subclass
+        says otherwise: there are no other sizes.
+        """
+        return None
+
+    def logits(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Log of each leaf's probability over the background's: float32 (leaves, h', w').
+
+        From `probabilities`, whose float32 ends it at 16 either way, unless a subclass has the logits themselves.
+        """
+        return leaf_logits(self.probabilities(image))
 
     def __call__(self, source: Source, *, threshold: float | None = None) -> Segmentation:
         """Segment one image: a path, a PIL image, a uint8 array (H, W, 3), the bytes of a file, or a binary stream.
