@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from figureground.checks import ArgumentError
-from figureground.refine import connected_areas, drop_unsure, fill_holes, remove_specks
+from figureground.refine import bounding_boxes, connected_areas, drop_unsure, fill_holes, remove_specks
 
 EIGHT = np.ones((3, 3))
 
@@ -23,6 +23,19 @@ drawn_masks = st.builds(
 def test_areas_agree_with_scipy(mask):
     labelled, _ = ndimage.label(mask, EIGHT)
     assert connected_areas(mask).tolist() == sorted(np.bincount(labelled.ravel())[1:].tolist(), reverse=True)
+
+
+@given(drawn_masks)
+@settings(max_examples=200, deadline=None)
+def test_boxes_agree_with_scipy(mask):
+    labelled, _ = ndimage.label(mask, EIGHT)
+    slices = ndimage.find_objects(labelled)
+    wanted = [[rows.start, columns.start, rows.stop, columns.stop] for rows, columns in slices]
+    boxes = bounding_boxes(mask)
+    assert sorted(boxes.tolist()) == sorted(wanted)
+    if len(wanted):
+        largest = slices[int(np.bincount(labelled.ravel())[1:].argmax())]
+        assert boxes[0].tolist()[0] == largest[0].start
 
 
 @given(drawn_masks, st.floats(0, 0.1))

@@ -1,11 +1,12 @@
 """Improvements of a mask or an alpha after the network: sharper outlines, fewer specks, no holes."""
 
-from figureground.refine.components import connected_areas, drop_unsure, fill_holes, remove_specks
+from figureground.refine.components import bounding_boxes, connected_areas, drop_unsure, fill_holes, remove_specks
 from figureground.refine.erosion import erosion_kernel, soft_erosion
 from figureground.refine.guided import box_mean, guided_upsample
 from figureground.refine.opacity import opacity
 
 __all__ = [
+    "bounding_boxes",
     "box_mean",
     "connected_areas",
     "drop_unsure",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from figureground.checks import require_in_range, require_mask, require_probabilities
 
-__all__ = ["connected_areas", "drop_unsure", "fill_holes", "remove_specks"]
+__all__ = ["bounding_boxes", "connected_areas", "drop_unsure", "fill_holes", "remove_specks"]
 
 _Indices = NDArray[np.int64]
 
@@ -125,6 +125,26 @@ def connected_areas(mask: NDArray[np.bool_]) -> _Indices:
     runs = _find_runs(mask)
     area = np.bincount(_connect(runs, diagonal=True), weights=runs.length).astype(np.int64)
     return np.sort(area[area > 0])[::-1]
+
+
+def bounding_boxes(mask: NDArray[np.bool_]) -> _Indices:
+    """The boxes around the connected areas (8 neighbours) of a bool `(H, W)` mask, those of the largest areas first.
+
+    Returns:
+        int64 `(n, 4)`: top, left, bottom, right in pixels, the last two excluded.
+    """
+    require_mask("mask", mask)
+    runs = _find_runs(mask)
+    component = _connect(runs, diagonal=True)
+    area = np.bincount(component, weights=runs.length, minlength=1)
+    boxes = np.empty((area.size, 4), dtype=np.int64)
+    boxes[:, :2], boxes[:, 2:] = max(mask.shape), 0
+    for column, values in enumerate((runs.row, runs.start)):
+        np.minimum.at(boxes[:, column], component, values)
+    for column, values in enumerate((runs.row + 1, runs.end), start=2):
+        np.maximum.at(boxes[:, column], component, values)
+    order = np.argsort(-area, kind="stable")
+    return boxes[order[area[order] > 0]]
 
 
 def _find_runs(mask: NDArray[np.bool_]) -> _Runs:
