@@ -91,7 +91,7 @@ def mixture(folders):
         SourceSpec(name="p", images="images", masks="masks"),
         SourceSpec(name="c", kind="composite", people="people", backgrounds=("empty",)),
     ]
-    sources = [build_source(spec, folders, held=False) for spec in specs]
+    sources = [build_source(spec, folders, held=False, labels=LabelTree.person()) for spec in specs]
     augment = Augment(crop_scale=(0.3, 1), flip=0.5, color=0.4, rotate=10, rotate_probability=0.5)
     return Mixture(sources, augment, LabelTree.person())
 

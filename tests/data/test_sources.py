@@ -10,15 +10,19 @@ from PIL import Image
 
 from figureground.data import SourceSpec, build_source, build_sources, picture_files
 from figureground.data.sources import held_out, read_index_map
-from figureground.errors import DataError, ImageError
+from figureground.errors import DataError, ImageError, LabelError
+from figureground.labels import Label, LabelTree
+
+ONE = LabelTree.person()
+TWO = LabelTree([Label("all", (9, 9, 9)), Label("a", (1, 1, 1), "all"), Label("b", (2, 2, 2), "all")])
 
 PAIRS = {"name": "p", "images": "images", "masks": "masks"}
 EMPTY = {"name": "e", "kind": "empty", "images": "empty"}
 COMPOSITE = {"name": "c", "kind": "composite", "people": "people", "backgrounds": ("empty",)}
 
 
-def build(folder, *, held=False, leaves=1, **spec):
-    return build_source(SourceSpec(**spec), folder, held=held, leaves=leaves)
+def build(folder, *, held=False, labels=ONE, **spec):
+    return build_source(SourceSpec(**spec), folder, held=held, labels=labels)
 
 
 def read(source, index=0, seed=0):
@@ -92,11 +96,23 @@ def test_leaf_numbers_are_kept_and_checked(folders):
     for path in picture_files(folders / "masks"):
         Image.fromarray(np.resize(np.array([0, 1, 2, 255], np.uint8), (20, 30))).save(path)
     spec = {**PAIRS, "any_value_is_leaf": False}
-    assert set(np.unique(read(build(folders, leaves=2, **spec)).target)) == {0, 1, 2, 255}
+    assert set(np.unique(read(build(folders, labels=TWO, **spec)).target)) == {0, 1, 2, 255}
     with pytest.raises(DataError, match="has the value 2, but the label tree has 1 leaves"):
-        read(build(folders, leaves=1, **spec))
+        read(build(folders, labels=ONE, **spec))
     with pytest.raises(DataError, match="any value as the only leaf, but the label tree has 2 leaves"):
-        build(folders, leaves=2, **PAIRS)
+        build(folders, labels=TWO, **PAIRS)
+
+
+def test_a_mask_of_whole_people_stands_for_an_inner_label(folders):
+    whole = TWO.mask_values()["all"]
+    assert whole == 3
+    assert set(np.unique(read(build(folders, labels=TWO, any_value_is="all", **PAIRS), 2).target)) == {0, whole}
+    pasted = read(build(folders, labels=TWO, any_value_is="all", **COMPOSITE))
+    assert set(np.unique(pasted.target)) == {0, whole}
+    with pytest.raises(LabelError, match="no label 'al'"):
+        build(folders, labels=TWO, any_value_is="al", **PAIRS)
+    with pytest.raises(DataError, match="pastes people without parts"):
+        build(folders, labels=TWO, any_value_is_leaf=False, **COMPOSITE)
 
 
 def test_a_palette_mask_gives_its_numbers_not_its_colours(tmp_path):
@@ -189,7 +205,7 @@ def test_a_broken_cutout_is_named(folders):
 
 def test_composites_leave_alone_what_others_hold_out(folders):
     specs = [SourceSpec(**EMPTY, hold_out=0.5), SourceSpec(**COMPOSITE)]
-    (_, composites), (held,) = build_sources(specs, folders, leaves=1)
+    (_, composites), (held,) = build_sources(specs, folders, labels=ONE)
     assert held.paths
     assert not set(composites.backgrounds) & set(held.paths)
     assert len(composites.backgrounds) + len(held.paths) == 5
@@ -197,7 +213,8 @@ def test_composites_leave_alone_what_others_hold_out(folders):
 
 def test_composites_without_a_background_left(folders):
     with pytest.raises(DataError, match="no backgrounds that are not held out"):
-        build_source(SourceSpec(**COMPOSITE), folders, held=False, without=set(picture_files(folders / "empty")))
+        unseen = set(picture_files(folders / "empty"))
+        build_source(SourceSpec(**COMPOSITE), folders, held=False, labels=ONE, without=unseen)
 
 
 # What a recipe may say

@@ -8,8 +8,10 @@ import json
 import os
 import signal
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from figureground.errors import DataError, ImageError, NetworkError, OutputError, RecipeError
@@ -264,3 +266,53 @@ def test_the_best_is_remembered_over_a_resume(tmp_path):
     other = KeepBest(tmp_path)
     other.load_state_dict(keeper.state_dict())
     assert other.best == 0.7
+
+
+# A tree of parts
+
+PARTS = {
+    "labels": [
+        {"name": "person", "color": [255, 0, 0]},
+        {"name": "top", "color": [0, 255, 0], "parent": "person"},
+        {"name": "bottom", "color": [0, 0, 255], "parent": "person"},
+    ]
+}
+
+
+def test_people_and_parts_train_one_network_from_a_person_network(finished, values, recipe_file, tiny_photos, tmp_path):
+    """Whole people and their parts in one mixture, started from weights that know no parts."""
+    parts = tiny_photos / "people/parts"
+    parts.mkdir(exist_ok=True)
+    for path in (tiny_photos / "people/masks").iterdir():
+        mask = np.asarray(Image.open(path)) > 0
+        halves = np.where(np.cumsum(mask, 0) > 10, 2, 1) * mask
+        Image.fromarray(halves.astype(np.uint8)).save(parts / path.name)
+    whole, empty = values["data"]["sources"]
+    divided = {**whole, "name": "parts", "masks": "people/parts", "any_value_is_leaf": False}
+    values["data"]["sources"] = [{**whole, "any_value_is": "person"}, divided, empty]
+    values["labels"] = PARTS
+    values["losses"] = [{"name": "tree_cross_entropy", "options": {"level_weights": [1, 2]}}, {"name": "tree_dice"}]
+    values["network"] |= {"weights": str(finished / "best.safetensors"), "partial": True}
+    folder = run(recipe_file(values), output=tmp_path / "run")
+    names = {name for _, name in numbers(folder)}
+    assert {"val/parts_level0", "val/parts_level1", "train/tree_cross_entropy", "train/tree_dice"} <= names
+    assert "val/people_level1" not in names
+    recipe, model = load_run(folder)
+    assert [leaf.name for leaf in recipe.tree.leaves] == ["top", "bottom"]
+    assert model.network.head.weight.shape[0] == 2
+
+
+def test_weights_that_only_partly_fit_are_refused_unless_asked_for(finished, values, recipe_file, tmp_path, capsys):
+    values["labels"] = PARTS
+    for source in values["data"]["sources"][:1]:
+        source["any_value_is"] = "person"
+    values["losses"] = [{"name": "tree_cross_entropy"}]
+    values["network"]["weights"] = str(finished / "best.safetensors")
+    with pytest.raises(NetworkError, match=r"head\.weight"):
+        build_model(Recipe.read(recipe_file(values)))
+    values["network"]["partial"] = True
+    model = build_model(Recipe.read(recipe_file(values)))
+    assert "2 new (network.head.weight, network.head.bias)" in capsys.readouterr().err
+    trained = load_file(finished / "best.safetensors")
+    kept = "network.context.project.0.weight"
+    assert torch.equal(model.state_dict()[kept], trained[kept])

@@ -55,14 +55,14 @@ class PairSource:
     Attributes:
         name: what reports call it.
         pairs: (picture, mask) paths.
-        any_value_is_leaf: any non-zero mask value is the tree's only leaf; otherwise mask values are leaf numbers
-            counted from 1, and 255 is not counted.
+        value: what any non-zero mask value stands for, by `LabelTree.mask_values`; None where mask values are leaf
+            numbers counted from 1, and 255 is not counted.
         leaves: of the label tree.
     """
 
     name: str
     pairs: tuple[tuple[Path, Path], ...]
-    any_value_is_leaf: bool = True
+    value: int | None = 1
     leaves: int = 1
 
     def __len__(self) -> int:
@@ -76,8 +76,8 @@ class PairSource:
         target = read_index_map(mask_path)
         if target.shape != image.shape[:2]:
             raise _misfit(mask_path, target.shape, image.shape)
-        if self.any_value_is_leaf:
-            return Sample(image, (target > 0).astype(np.uint8))
+        if self.value is not None:
+            return Sample(image, np.where(target > 0, self.value, 0).astype(np.uint8))
         highest = int(target.max(initial=0, where=target != IGNORE))
         if highest > self.leaves:
             raise DataError(
@@ -108,12 +108,13 @@ class EmptySource:
 class CompositeSource:
     """Cut-out people (RGBA files) pasted on backgrounds: one to three of them, scaled, mirrored, sometimes cropped.
 
-    Alpha of one half or more is person. The background is drawn anew each time.
+    Alpha of one half or more is person, `value` in the target. The background is drawn anew each time.
     """
 
     name: str
     people: tuple[Path, ...]
     backgrounds: tuple[Path, ...]
+    value: int = 1
 
     def __len__(self) -> int:
         """How many cut-out people there are."""
@@ -127,7 +128,7 @@ class CompositeSource:
         chosen = [index, *rng.integers(len(self.people), size=int(rng.choice([0, 0, 1, 2])))]
         for person in chosen:
             _paste(canvas, target, _read_cutout(self.people[person]), rng)
-        hard = (np.asarray(target) >= 128).astype(np.uint8)
+        hard = np.where(np.asarray(target) >= 128, self.value, 0).astype(np.uint8)
         return Sample(np.asarray(canvas), hard)
 
 

@@ -39,6 +39,8 @@ class SourceSpec(Strict):
     people: str | None = None
     backgrounds: tuple[str, ...] = ()
     any_value_is_leaf: bool = True
+    any_value_is: str | None = None
+    """The label, a leaf or what lies above leaves, that every non-zero mask value or pasted person stands for."""
     weight: float = Field(default=1.0, ge=0)
     """Share of the samples of an epoch, relative to the other sources' weights."""
     hold_out: Share = 0.0

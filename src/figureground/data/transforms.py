@@ -76,8 +76,9 @@ def _recompressed(image: torch.Tensor, quality: int) -> torch.Tensor:
 def mirror_table(labels: LabelTree) -> torch.Tensor:
     """(256,) uint8: the target value that each value becomes when the photo is mirrored (left arm, right arm)."""
     table = torch.arange(256, dtype=torch.uint8)
-    partners = torch.tensor(labels.flip_permutation(), dtype=torch.uint8)
-    table[1 : 1 + len(partners)] = 1 + partners
+    values = labels.mask_values()
+    for label in labels.labels:
+        table[values[label.name]] = values[label.flip or label.name]
     return table
 
 

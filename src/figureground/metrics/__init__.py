@@ -4,11 +4,13 @@ from figureground.metrics.boundary import boundary_f, boundary_pixels
 from figureground.metrics.counts import Counts, counts, dice, iou, precision, recall
 from figureground.metrics.report import BinaryReport, ImageRecord
 from figureground.metrics.tree import TreeReport
+from figureground.metrics.tree_counts import TreeCounts
 
 __all__ = [
     "BinaryReport",
     "Counts",
     "ImageRecord",
+    "TreeCounts",
     "TreeReport",
     "boundary_f",
     "boundary_pixels",

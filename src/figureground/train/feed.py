@@ -10,16 +10,20 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from figureground import images
-from figureground.data import Mixture, MixtureSampler, Source, build_sources
+from figureground.data import Mixture, MixtureSampler, PairSource, Source, build_sources
 from figureground.errors import DataError
 from figureground.runtime.sizing import Sizing
 from figureground.train.recipe import Recipe
 
 
 class Photo(NamedTuple):
-    """One validation photo: source name, picture at the network's size (1, 3, h, w) uint8, target (H, W) uint8."""
+    """One validation photo: picture at the network's size (1, 3, h, w) uint8, target (H, W) uint8.
+
+    `source` names where it is from; `has_leaves` says that several leaves are told apart there.
+    """
 
     source: str
+    has_leaves: bool
     image: torch.Tensor
     target: torch.Tensor
 
@@ -39,7 +43,8 @@ class HeldOut(Dataset[Photo]):
         sample = source.read(item, np.random.default_rng(0))
         small = images.resize(sample.image, self.sizing.network_size(*sample.image.shape[:2]))
         pixels = torch.from_numpy(small.copy()).permute(2, 0, 1).unsqueeze(0)
-        return Photo(source.name, pixels, torch.from_numpy(sample.target.copy()))
+        has_leaves = isinstance(source, PairSource) and source.value is None and source.leaves > 1
+        return Photo(source.name, has_leaves, pixels, torch.from_numpy(sample.target.copy()))
 
 
 def _alone(photo: Any) -> Any:
@@ -54,8 +59,7 @@ class Feed(L.LightningDataModule):
         super().__init__()
         self.recipe = recipe
         self.labels = recipe.tree
-        leaves = len(self.labels.leaves)
-        self.training, self.held = build_sources(recipe.data.sources, recipe.data.root, leaves=leaves)
+        self.training, self.held = build_sources(recipe.data.sources, recipe.data.root, labels=self.labels)
         if not self.held:
             raise DataError("the recipe holds nothing out", remedy="set hold_out of a source, 0.1 say")
 

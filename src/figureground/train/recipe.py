@@ -37,6 +37,8 @@ class Network(Strict):
     options: dict[str, Any] = {}
     weights: Path | None = None
     """A safetensors file of an earlier run to start from."""
+    partial: bool = False
+    """Copy from `weights` what fits and start the rest anew, where the earlier network had other parts or labels."""
     mean: Triple = (0.485, 0.456, 0.406)
     std: Triple = (0.229, 0.224, 0.225)
     """Subtracted from, and dividing, the red, green and blue of a picture between 0 and 1."""

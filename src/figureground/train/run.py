@@ -23,6 +23,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from figureground import images
 from figureground.errors import RecipeError
+from figureground.networks.transfer import read_tensors, transfer
 from figureground.train.callbacks import DrawPredictions, KeepBest, SaveProgress
 from figureground.train.failures import plain_failures
 from figureground.train.feed import Feed
@@ -91,14 +92,19 @@ def build_model(recipe: Recipe) -> ImageNetwork:
     """The recipe's network with its normalisation, at the weights the recipe starts from."""
     model = ImageNetwork(recipe.network, leaves=len(recipe.tree.leaves))
     if recipe.network.weights is not None:
-        load_weights(model, recipe.network.weights)
+        if recipe.network.partial:
+            print(f"{recipe.network.weights}: {transfer(model, read_tensors(recipe.network.weights))}", file=sys.stderr)
+        else:
+            load_weights(model, recipe.network.weights)
     return model.to(memory_format=torch.channels_last) if recipe.schedule.channels_last else model
 
 
 def load_run(folder: Path, weights: str = "best.safetensors") -> tuple[Recipe, ImageNetwork]:
     """A finished run's recipe and its network with the best weights, in evaluation mode."""
     recipe = Recipe.read(folder / "recipe.yaml")
-    offline = recipe.network.model_copy(update={"weights": None, "options": _without_download(recipe.network.options)})
+    offline = recipe.network.model_copy(
+        update={"weights": None, "partial": False, "options": _without_download(recipe.network.options)}
+    )
     model = ImageNetwork(offline, leaves=len(recipe.tree.leaves))
     load_weights(model, folder / weights)
     return recipe, model.eval()

@@ -14,7 +14,7 @@ from torch import nn
 from figureground.errors import RecipeError, suggest
 from figureground.labels import LabelTree
 from figureground.losses import IGNORE, LOSSES, distillation, with_background
-from figureground.metrics import BinaryReport
+from figureground.metrics import BinaryReport, TreeCounts
 from figureground.networks import create
 from figureground.train.feed import Photo
 from figureground.train.recipe import Loss, Network, Optimize, Recipe
@@ -37,18 +37,25 @@ class ImageNetwork(nn.Module):
         return cast("torch.Tensor", self.network((image.float() - self.mean) / self.std))
 
 
-def build_losses(specs: tuple[Loss, ...]) -> list[tuple[str, float, Callable[..., torch.Tensor], dict[str, Any]]]:
-    """Name, weight, function and options of each loss; RecipeError for a name or an option that does not exist."""
+def build_losses(
+    specs: tuple[Loss, ...], labels: LabelTree
+) -> list[tuple[str, float, Callable[..., torch.Tensor], dict[str, Any]]]:
+    """Name, weight, function and options of each loss; RecipeError for a name or an option that does not exist.
+
+    A loss that has a `labels` argument is given the label tree.
+    """
     built = []
     for spec in specs:
         if spec.name not in LOSSES:
             raise RecipeError(f"no loss is called {spec.name!r}", remedy=suggest(spec.name, LOSSES))
         function = LOSSES[spec.name]
-        known = list(inspect.signature(function).parameters)[2:]
+        arguments = list(inspect.signature(function).parameters)[2:]
+        known = [argument for argument in arguments if argument != "labels"]
         for option in spec.options:
             if option not in known:
                 raise RecipeError(f"loss {spec.name!r} has no option {option!r}", remedy=suggest(option, known))
-        built.append((spec.name, spec.weight, function, spec.options))
+        given = {"labels": labels} if "labels" in arguments else {}
+        built.append((spec.name, spec.weight, function, {**spec.options, **given}))
     return built
 
 
@@ -60,10 +67,11 @@ class SegmentationTask(L.LightningModule):
         self.recipe = recipe
         self.model = model
         self.labels: LabelTree = recipe.tree
-        self.losses = build_losses(recipe.losses)
+        self.losses = build_losses(recipe.losses, self.labels)
         # In a tuple, so that the teacher is neither trained nor averaged nor saved with the student.
         self.teacher = (teacher,)
         self.reports: dict[str, BinaryReport] = {}
+        self.parts: dict[str, TreeCounts] = {}
         self.layout = torch.channels_last if recipe.schedule.channels_last else torch.contiguous_format
 
     def on_fit_start(self) -> None:
@@ -101,24 +109,33 @@ class SegmentationTask(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last epoch's counts."""
-        self.reports = {}
+        self.reports, self.parts = {}, {}
 
     def validation_step(self, photo: Photo, number: int) -> None:
         """Segment one photo at the network's size and compare at the photo's own."""
-        predicted = self.predict(photo.image, photo.target.shape).numpy() > 0
+        predicted = self.predict(photo.image, photo.target.shape).numpy()
         target = photo.target.cpu().numpy()
         report = self.reports.setdefault(photo.source, BinaryReport())
-        report.add(str(number), predicted, (target > 0) & (target != IGNORE), target != IGNORE)
+        report.add(str(number), predicted > 0, (target > 0) & (target != IGNORE), target != IGNORE)
+        if photo.has_leaves:
+            self.parts.setdefault(photo.source, TreeCounts(self.labels)).add(predicted, target)
 
     def predict(self, image: torch.Tensor, size: torch.Size) -> torch.Tensor:
-        """(1, 3, h, w) picture -> (H, W) index map at `size`, 0 background."""
+        """(1, 3, h, w) picture -> (H, W) index map at `size`, 0 background.
+
+        First whether somebody is there at all, then which leaf: so the figure is the same as without its parts.
+        """
         logits = self.model(image.float().contiguous(memory_format=self.layout))
         probabilities = with_background(logits).softmax(1)
         full = nn.functional.interpolate(probabilities, size=size, mode="bilinear", align_corners=False)
-        return full.argmax(1)[0].cpu()
+        leaf = 1 + full[:, 1:].argmax(1)[0]
+        return torch.where(full[0, 0] < 0.5, leaf, 0).cpu()
 
     def validation_summary(self) -> dict[str, float]:
-        """Per source its mean IoU (or share of photos left empty), and `val/score`, the mean over the sources."""
+        """Per source its mean IoU (or share of photos left empty), and `val/score`, the mean over the sources.
+
+        A source with parts also counts with the mean IoU of its leaves.
+        """
         summary: dict[str, float] = {}
         for source, report in self.reports.items():
             values = report.summary()
@@ -127,7 +144,12 @@ class SegmentationTask(L.LightningModule):
             summary[f"val/{source}"] = quality
             if not all_empty:
                 summary[f"val/{source}_iou_dataset"] = float(values["iou_dataset"])
-        summary["val/score"] = sum(summary[f"val/{source}"] for source in self.reports) / max(1, len(self.reports))
+        for source, counts in self.parts.items():
+            for level, iou in enumerate(counts.level_iou()):
+                summary[f"val/{source}_level{level}"] = iou
+        measured = [f"val/{source}" for source in self.reports]
+        measured += [f"val/{source}_level{self.labels.depth - 1}" for source in self.parts]
+        summary["val/score"] = sum(summary[key] for key in measured) / max(1, len(measured))
         return summary
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

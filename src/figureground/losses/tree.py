@@ -1,0 +1,138 @@
+"""Losses over a label tree whose targets may name any node: a leaf, or an inner node where the part is not known.
+
+A target holds `LabelTree.mask_values`: 0 background, k + 1 leaf k, then the inner nodes, 255 not counted. So photos in
+which only people are marked and photos with all their parts teach one network. The probability of an inner node is
+the sum over the leaves below it, and a pixel known only as an inner node says nothing about the levels below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from figureground.errors import RecipeError
+from figureground.labels import LabelTree
+from figureground.losses.background import IGNORE, with_background
+from figureground.losses.pixel import near_boundary
+
+_NEVER = -1e4
+"""Added to the log-probability of what a pixel cannot be; finite, so that a pixel that is nothing has a gradient."""
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """The tree as lookups by target value; row 256 - 1 and values that no node has are 'not counted'.
+
+    levels: (levels, 256) int64: the target value of the node at that level, `IGNORE` where it is not known.
+    barred: (256, 1 + leaves) float32: 0 for background and leaves that a pixel of that value may be, else very low.
+    inside: (256, nodes) float32: 1 where the pixel is in the node.
+    known: (256, nodes) float32: 1 where that is known.
+    members: (nodes, leaves) float32, `LabelTree.node_leaf_matrix`.
+    """
+
+    levels: torch.Tensor
+    barred: torch.Tensor
+    inside: torch.Tensor
+    known: torch.Tensor
+    members: torch.Tensor
+
+
+@lru_cache(maxsize=32)
+def _tables(labels: LabelTree, device: torch.device) -> _Tables:
+    values = labels.mask_values()
+    members = labels.node_leaf_matrix()
+    nodes, leaves = members.shape
+    levels = np.full((labels.depth, 256), IGNORE)
+    barred = np.full((256, 1 + leaves), _NEVER, np.float32)
+    inside = np.zeros((256, nodes), np.float32)
+    known = np.zeros((256, nodes), np.float32)
+    levels[:, 0], barred[0, 0], known[0] = 0, 0, 1
+    for node, name in enumerate(labels.names):
+        value, below = values[name], members[node] > 0
+        barred[value, 1:][below] = 0
+        # A node is decided where it has all of the leaves that the pixel may be, or none of them.
+        covered = members[:, below].sum(1)
+        inside[value] = covered == below.sum()
+        known[value] = inside[value] + (covered == 0)
+        for level in range(labels.depth):
+            for above in labels.level(level):
+                if inside[value][labels.index(above.name)]:
+                    levels[level, value] = values[above.name]
+    tensors = (levels.astype(np.int64), barred, inside, known, members)
+    return _Tables(*(torch.from_numpy(table).to(device) for table in tensors))
+
+
+def tree_cross_entropy(
+    logits: torch.Tensor,
+    target: torch.Tensor,
+    *,
+    labels: LabelTree,
+    level_weights: tuple[float, ...] | None = None,
+    boundary_weight: float = 0.0,
+    boundary_width: int = 5,
+) -> torch.Tensor:
+    """Cross-entropy at every level of the tree, weighted and summed; with one level it is `cross_entropy`.
+
+    At each level a pixel costs -log of the summed probability of the leaves below its node there (or of the
+    background), and nothing where its node at that level is not known.
+
+    Args:
+        logits: (N, K, H, W), one map per leaf.
+        target: (N, H, W) int64 of `LabelTree.mask_values`, 0 background, 255 not counted.
+        labels: the label tree.
+        level_weights: one weight per level from the roots down; all 1 unless given. They are divided by their sum.
+        boundary_weight: pixels near a change of target count `1 + boundary_weight` times.
+        boundary_width: odd side of the neighbourhood that is near, in pixels.
+
+    Raises:
+        RecipeError: a number of weights that is not the number of levels, weights that are negative or all zero, or
+            an even `boundary_width`.
+    """
+    weights = _checked_weights(level_weights, labels.depth)
+    tables = _tables(labels, logits.device)
+    scores = with_background(logits).permute(0, 2, 3, 1).log_softmax(-1)
+    emphasis = torch.ones((), device=logits.device)
+    if boundary_weight > 0:
+        emphasis = 1 + boundary_weight * near_boundary(target, boundary_width)
+    total = torch.zeros((), device=logits.device)
+    for weight, values in zip(weights, tables.levels, strict=True):
+        if weight > 0:
+            at_level = values[target]
+            counted = (at_level != IGNORE).float()
+            losses = -torch.logsumexp(scores + tables.barred[at_level], -1) * counted
+            total = total + weight * (losses * emphasis).sum() / (counted * emphasis).sum().clamp(min=1)
+    return total
+
+
+def _checked_weights(weights: tuple[float, ...] | None, levels: int) -> list[float]:
+    given = [1.0] * levels if weights is None else list(weights)
+    if len(given) != levels or min(given) < 0 or sum(given) == 0:
+        raise RecipeError(
+            f"level_weights {given} for a label tree of {levels} levels",
+            remedy="give one number per level from the roots down, none negative, not all zero",
+        )
+    return [weight / sum(given) for weight in given]
+
+
+def tree_dice(logits: torch.Tensor, target: torch.Tensor, *, labels: LabelTree, smooth: float = 1.0) -> torch.Tensor:
+    """One minus the soft Dice coefficient of every node over the batch, averaged over the nodes of the tree.
+
+    A pixel counts for the nodes that its target decides; with one node this is `soft_dice`.
+
+    Args:
+        logits: (N, K, H, W), one map per leaf.
+        target: (N, H, W) int64 of `LabelTree.mask_values`, 0 background, 255 not counted.
+        labels: the label tree.
+        smooth: pixels added to numerator and denominator.
+    """
+    tables = _tables(labels, logits.device)
+    leaves = with_background(logits).softmax(1)[:, 1:].permute(0, 2, 3, 1).flatten(0, 2)
+    flat = target.flatten()
+    nodes = leaves @ tables.members.T.to(leaves.dtype)
+    inside, known = tables.inside[flat], tables.known[flat]
+    overlap = (nodes * inside).sum(0)
+    total = (nodes * known).sum(0) + inside.sum(0)
+    return (1 - (2 * overlap + smooth) / (total + smooth)).mean()
