@@ -258,9 +258,93 @@ def test_from_yaml_refuses_what_is_not_a_tree(tmp_path, text):
 def test_from_yaml_without_a_file_or_pyyaml(tmp_path, monkeypatch):
     with pytest.raises(LabelError, match=r"missing\.yaml"):
         LabelTree.from_yaml(tmp_path / "missing.yaml")
+    (tmp_path / "tree.yaml").write_text(YAML % "body")
+    (tmp_path / "tree.json").write_text('{"labels": [{"name": "a", "color": [1, 2, 3], "parent": "b"}]}')
     monkeypatch.setitem(sys.modules, "yaml", None)
     with pytest.raises(MissingExtraError, match="pip install pyyaml"):
-        LabelTree.from_yaml(tmp_path / "missing.yaml")
+        LabelTree.from_yaml(tmp_path / "tree.yaml")
+    with pytest.raises(LabelError, match=r"tree\.json' label 1 \('a'\): no label is named 'b'"):
+        LabelTree.from_yaml(tmp_path / "tree.json")
+    assert LabelTree.from_yaml(shipped_trees()["lip"]) == LabelTree.named("lip")
+    (tmp_path / "tree.json").write_text("{")
+    with pytest.raises(LabelError, match=r"tree\.json"):
+        LabelTree.from_yaml(tmp_path / "tree.json")
+
+
+MALFORMED = """\
+labels:
+  - {name: body, color: [1, 0, 0]}
+  - {name: upper, color: [2, 0, 0], parent: body}
+  - {name: lower, color: [3, 0, 0], parent: body}
+  - {name: left, color: [4, 0, 0], parent: upper, flip: right}
+  - {name: right, color: [5, 0, 0], parent: upper, flip: left}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("{name: body, color: [1, 0, 0]}", "{name: body, color: [1, 0, 0], parent: upper}", ["line 2", "circle"]),
+        ("parent: body}\n  - {name: left", "parent: body, parent: upper}\n  - {name: left", ["line 4", "two parents"]),
+        ("name: right", "name: lower", ["line 6 ('lower')", "two parents, 'body' and 'upper'"]),
+        ("[3, 0, 0], parent: body", "[3, 0, 0], parent: boddy", ["line 4 ('lower')", "did you mean 'body'"]),
+        ("[5, 0, 0]", "[2, 0, 0]", ["line 6 ('right')", "colour (2, 0, 0)", "line 3 ('upper')"]),
+        ("parent: upper, flip: left", "parent: lower, flip: left", ["line 5 ('left')", "'upper' and 'lower'"]),
+        ("flip: left", "flip: upper", ["line 5 ('left')", "'right' does not flip back"]),
+    ],
+)
+def test_malformed_files_are_refused_with_the_line_named(tmp_path, old, new, words):
+    assert old in MALFORMED
+    path = tmp_path / "tree.yaml"
+    path.write_text(MALFORMED)
+    assert LabelTree.from_yaml(path).depth == 3
+    path.write_text(MALFORMED.replace(old, new))
+    with pytest.raises(LabelError) as caught:
+        LabelTree.from_yaml(path)
+    for word in ("tree.yaml'", *words):
+        assert word in str(caught.value)
+
+
+@settings(max_examples=40, deadline=None)
+@given(trees(max_nodes=80))
+def test_level_lookup_climbs_to_the_level(labels):
+    tree = LabelTree(labels)
+    values = tree.mask_values()
+    assert sorted(values.values()) == list(range(1, len(tree) + 1))
+    assert [values[leaf.name] for leaf in tree.leaves] == list(range(1, len(tree.leaves) + 1))
+    for i in range(tree.depth):
+        at_level = [node.name for node in tree.level(i)]
+        lookup = tree.level_lookup(i)
+        assert lookup[0] == 0
+        for name, value in values.items():
+            found = [k + 1 for k, node in enumerate(at_level) if node in climb(labels, name)]
+            assert [lookup[value]] == (found or [-1])
+
+
+@settings(max_examples=40, deadline=None)
+@given(trees(max_nodes=25), st.integers(0, 2**32 - 1))
+def test_merged_masks_cover_one_another_in_the_order_of_the_list(labels, seed):
+    tree = LabelTree(labels)
+    random = np.random.default_rng(seed)
+    masks = {label.name: random.random((4, 5)) < 0.3 for label in random.permutation(np.array(labels, object))}
+    merged = tree.merge(masks)
+    values = tree.mask_values()
+    for place in np.ndindex(4, 5):
+        here = [label for label in labels if masks[label.name][place]]
+        leaves = [label for label in here if label in tree.leaves]
+        deepest = max(here, key=lambda label: (len(climb(labels, label.name)), labels.index(label)), default=None)
+        top = leaves[-1] if leaves else deepest
+        assert merged[place] == (0 if top is None else values[top.name])
+
+
+def test_masks_that_cannot_be_merged():
+    tree = LabelTree.named("pascal-person-part")
+    with pytest.raises(LabelError, match="one size"):
+        tree.merge({})
+    with pytest.raises(LabelError, match="one size"):
+        tree.merge({"head": np.zeros((2, 2), bool), "torso": np.zeros((2, 3), bool)})
+    with pytest.raises(LabelError, match="did you mean 'head'"):
+        tree.merge({"heads": np.zeros((2, 2), bool)})
 
 
 def test_a_long_chain_needs_no_recursion():
@@ -293,3 +377,40 @@ def test_an_unknown_tree_names_the_nearest():
         LabelTree.find("pascal-person-parts")
     with pytest.raises(LabelError, match=r"mine\.yaml"):
         LabelTree.find("mine.yaml")
+
+
+# What the datasets themselves say: leaves, levels, and one number per label (see docs/labels.md for where from).
+PUBLISHED = {
+    "person": (1, 1, {"person": 1}),
+    "pascal-person-part": (6, 3, {"low_hand": 1, "torso": 2, "low_leg": 3, "head": 4, "up_leg": 5, "up_hand": 6}),
+    "lip": (19, 3, {"hat": 1, "dress": 6, "jumpsuits": 10, "face": 13, "left_arm": 14, "right_shoe": 19}),
+    "cihp": (19, 3, {"hat": 1, "dress": 6, "torso_skin": 10, "face": 13, "left_arm": 14, "right_shoe": 19}),
+    "atr": (17, 3, {"hat": 1, "hair": 2, "belt": 8, "left_shoe": 9, "face": 11, "bag": 16, "scarf": 17}),
+    "pascal-part": (24, 4, {"face": 1, "hair": 10, "torso": 11, "neck": 12, "left_hand": 15, "right_foot": 24}),
+    "cityscapes": (19, 2, {"road": 1, "pole": 6, "sky": 11, "person": 12, "rider": 13, "bicycle": 19}),
+}
+
+
+@pytest.mark.parametrize("name", shipped_trees())
+def test_shipped_trees_number_their_leaves_as_the_datasets_do(name):
+    tree = LabelTree.named(name)
+    leaves, depth, values = PUBLISHED[name]
+    assert (len(tree.leaves), tree.depth) == (leaves, depth)
+    assert values.items() <= tree.mask_values().items()
+    sides = [label for label in tree.labels if label.name.startswith(("left", "right"))]
+    assert sides == [label for label in tree.labels if label.flip]
+
+
+def test_the_halves_of_the_body_in_lip_are_the_published_ones():
+    """The two lists of arXiv:2203.14335's label tree for LIP, by label number."""
+    tree = LabelTree.named("lip")
+    values = tree.mask_values()
+    upper = {values[leaf.name] for leaf in tree.leaves_under("upper_body")}
+    assert upper == {*range(1, 8), 10, 11, 13, 14, 15}
+    assert {values[leaf.name] for leaf in tree.leaves_under("lower_body")} == set(range(1, 20)) - upper
+
+
+def test_the_groups_of_cityscapes_are_the_published_ones():
+    tree = LabelTree.named("cityscapes")
+    assert [len(tree.leaves_under(group.name)) for group in tree.level(0)] == [2, 3, 3, 2, 1, 2, 6]
+    assert len(tree) == 26

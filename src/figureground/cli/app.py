@@ -15,6 +15,7 @@ from figureground.cli.completion import COMPLETION_VARIABLE, completion
 from figureground.cli.doctor import doctor
 from figureground.cli.evaluate import evaluate
 from figureground.cli.export import export
+from figureground.cli.labels import labels
 from figureground.cli.networks import networks
 from figureground.cli.options import Session, debug_option, version_option
 from figureground.cli.segment import segment
@@ -51,7 +52,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for _verb in (segment, evaluate, networks, doctor, train, export, completion):
+for _verb in (segment, evaluate, networks, labels, doctor, train, export, completion):
     cli.add_command(_verb)
 
 

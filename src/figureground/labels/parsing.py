@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from figureground.errors import LabelError, MissingExtraError, suggest
 from figureground.labels.label import Label
 
-__all__ = ["entries_of", "entry_of", "load_yaml", "parse_labels"]
+__all__ = ["entries_of", "entry_of", "load_file", "parse_labels"]
 
 KEYS = ("name", "color", "parent", "flip")
 
@@ -54,21 +55,49 @@ def entry_of(label: Label) -> dict[str, Any]:
     return entry
 
 
-def load_yaml(path: str | PathLike[str]) -> tuple[object, list[int]]:
-    """Read a YAML file; return its content and the line (from 1) on which each entry under `labels` starts."""
-    try:
-        import yaml
-    except ImportError:
-        raise MissingExtraError(f"reading '{path}' needs PyYAML", remedy="pip install pyyaml") from None
+def load_file(path: str | PathLike[str]) -> tuple[list[object], list[str]]:
+    """Read a YAML or JSON file; return the entries under `labels` and, for the errors, the file and line of each.
+
+    Raises:
+        LabelError: the file cannot be read or parsed, has no list of labels, or gives a label a key twice.
+        MissingExtraError: YAML without PyYAML. For JSON Python's own reader stands in, which knows no lines.
+    """
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read()
+    except (OSError, ValueError) as error:
+        raise LabelError(f"cannot read the label tree '{path}': {error}") from error
+    try:
+        import yaml
+    except ImportError:
+        if not str(path).lower().endswith(".json"):
+            raise MissingExtraError(f"reading '{path}' needs PyYAML", remedy="pip install pyyaml") from None
+        entries = entries_of(_load_json(text, path), f"'{path}'")
+        return entries, [f"'{path}' label {i + 1}" for i in range(len(entries))]
+    try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (ValueError, yaml.YAMLError) as error:
         raise LabelError(f"cannot read the label tree '{path}': {error}") from error
-    lines: list[int] = []
-    for key, value in root.value if isinstance(root, yaml.MappingNode) else ():
-        if key.value == "labels" and isinstance(value, yaml.SequenceNode):
-            lines = [node.start_mark.line + 1 for node in value.value]
-    return data, lines
+    entries = entries_of(data, f"'{path}'")
+    [nodes] = [value.value for key, value in root.value if key.value == "labels"][-1:]
+    places = [f"'{path}' line {node.start_mark.line + 1}" for node in nodes]
+    for node, place in zip(nodes, places, strict=True):
+        if isinstance(node, yaml.MappingNode):
+            _check_keys([key.value for key, _ in node.value], place)
+    return entries, places
+
+
+def _load_json(text: str, path: str | PathLike[str]) -> object:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise LabelError(f"cannot read the label tree '{path}': {error}") from error
+
+
+def _check_keys(keys: Sequence[str], place: str) -> None:
+    # YAML keeps the last of two equal keys without a word: a label with two parents would have one.
+    for key in keys:
+        if keys.count(key) > 1:
+            more = "two parents" if key == "parent" else f"'{key}' twice"
+            raise LabelError(f"{place}: the label has {more}", remedy="give it one")

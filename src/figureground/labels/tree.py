@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from figureground.errors import LabelError, suggest
 from figureground.labels.label import Label, check_labels, parent_indices
-from figureground.labels.parsing import entries_of, entry_of, load_yaml, parse_labels
+from figureground.labels.parsing import entries_of, entry_of, load_file, parse_labels
 from figureground.labels.shipped import shipped_tree
 
 __all__ = ["LabelTree"]
@@ -77,11 +77,9 @@ class LabelTree:
 
         Raises:
             LabelError: the file cannot be read, is not YAML, or does not hold a sound tree.
-            MissingExtraError: PyYAML is not installed.
+            MissingExtraError: PyYAML is not installed and the file is not JSON.
         """
-        data, lines = load_yaml(path)
-        entries = entries_of(data, f"'{path}'")
-        places = [f"'{path}' line {line}" for line in lines]
+        entries, places = load_file(path)
         labels = parse_labels(entries, places)
         check_labels(labels, [f"{place} ('{label.name}')" for place, label in zip(places, labels, strict=True)])
         return cls(labels)
@@ -175,6 +173,40 @@ class LabelTree:
         leaves = set(self._leaf_indices)
         inner = [i for i in range(len(self._labels)) if i not in leaves]
         return {self._labels[node].name: 1 + i for i, node in enumerate([*self._leaf_indices, *inner])}
+
+    def level_lookup(self, i: int) -> NDArray[np.int64]:
+        """Return what each number of `mask_values` is at depth `i`: (1 + nodes,), so that `lookup[index_map]` says it.
+
+        k + 1 stands for `level(i)[k]` and 0 for background. -1 stands for not known: the number is that of an inner
+        node above the level.
+        """
+        position = {node.name: k + 1 for k, node in enumerate(self.level(i))}
+        lookup = np.zeros(1 + len(self), np.int64)
+        for name, value in self.mask_values().items():
+            path = [name, *(above.name for above in self.ancestors(name))][::-1]
+            lookup[value] = position.get(path[min(i, len(path) - 1)], -1)
+        return lookup
+
+    def merge(self, masks: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.int64]:
+        """Lay masks of labels, bool (H, W) each, over one another: one index map (H, W) of `mask_values`.
+
+        The merge order is the order of the list: where masks overlap, the label that is listed later covers the earlier
+        one, as eyes cover the face. An inner node covers nothing: it says that somebody is there where no leaf does.
+
+        Raises:
+            LabelError: an unknown name, no masks, or masks that are not of one size.
+        """
+        sizes = {mask.shape for mask in masks.values()}
+        if len(sizes) != 1:
+            raise LabelError(f"masks of one size are needed to merge them, got {sorted(sizes)}")
+        merged = np.zeros(sizes.pop(), np.int64)
+        nodes = {self.index(name) for name in masks}
+        inner = sorted(nodes - set(self._leaf_indices), key=lambda node: (self._depths[node], node))
+        values = self.mask_values()
+        for node in [*inner, *sorted(nodes & set(self._leaf_indices))]:
+            name = self._labels[node].name
+            merged[masks[name]] = values[name]
+        return merged
 
     def nodes_from_leaves(self, p: NDArray[Any]) -> NDArray[Any]:
         """Sum leaf probabilities (leaves, H, W) into node probabilities (nodes, H, W), in `labels` order.
