@@ -212,8 +212,8 @@ def test_composites_leave_alone_what_others_hold_out(folders):
 
 
 def test_composites_without_a_background_left(folders):
+    unseen = set(picture_files(folders / "empty"))
     with pytest.raises(DataError, match="no backgrounds that are not held out"):
-        unseen = set(picture_files(folders / "empty"))
         build_source(SourceSpec(**COMPOSITE), folders, held=False, labels=ONE, without=unseen)
 
 

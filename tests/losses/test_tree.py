@@ -1,4 +1,4 @@
-"""The tree's cross-entropy and Dice against plain loops over pixels and nodes, and against the losses without a tree."""
+"""The tree's cross-entropy and Dice against plain loops over pixels and nodes, and the losses without a tree."""
 
 from __future__ import annotations
 
@@ -105,6 +105,12 @@ def test_cross_entropy_is_the_loop_over_pixels_and_levels(case, weights):
 
 def test_dice_is_the_loop_over_pixels_and_nodes(case):
     assert float(tree_dice(*case, labels=PEOPLE)) == pytest.approx(loop_dice(*case, 1.0), rel=1e-5)
+
+
+def test_dice_of_every_second_pixel_is_that_of_a_picture_of_them(case):
+    logits, target = case
+    fewer = tree_dice(logits[..., ::2, ::2], target[..., ::2, ::2], labels=PEOPLE)
+    assert torch.equal(tree_dice(logits, target, labels=PEOPLE, every=2), fewer)
 
 
 @pytest.mark.parametrize("loss", [tree_cross_entropy, tree_dice])

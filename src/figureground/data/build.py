@@ -82,7 +82,8 @@ def _meant(spec: SourceSpec, labels: LabelTree) -> int | None:
         return None
     if len(labels.leaves) > 1:
         raise DataError(
-            f"source '{spec.name}' takes any value as the only leaf, but the label tree has {len(labels.leaves)} leaves",
+            f"source '{spec.name}' takes any value as the only leaf, "
+            f"but the label tree has {len(labels.leaves)} leaves",
             remedy="set any_value_is to the label that is meant, or any_value_is_leaf to false and number the leaves "
             "from 1 in the masks",
         )

@@ -117,7 +117,9 @@ def _checked_weights(weights: tuple[float, ...] | None, levels: int) -> list[flo
     return [weight / sum(given) for weight in given]
 
 
-def tree_dice(logits: torch.Tensor, target: torch.Tensor, *, labels: LabelTree, smooth: float = 1.0) -> torch.Tensor:
+def tree_dice(
+    logits: torch.Tensor, target: torch.Tensor, *, labels: LabelTree, smooth: float = 1.0, every: int = 1
+) -> torch.Tensor:
     """One minus the soft Dice coefficient of every node over the batch, averaged over the nodes of the tree.
 
     A pixel counts for the nodes that its target decides; with one node this is `soft_dice`.
@@ -127,8 +129,10 @@ def tree_dice(logits: torch.Tensor, target: torch.Tensor, *, labels: LabelTree, 
         target: (N, H, W) int64 of `LabelTree.mask_values`, 0 background, 255 not counted.
         labels: the label tree.
         smooth: pixels added to numerator and denominator.
+        every: only every so many rows and columns are looked at; 2 takes a quarter of the time.
     """
     tables = _tables(labels, logits.device)
+    logits, target = logits[..., ::every, ::every], target[..., ::every, ::every]
     leaves = with_background(logits).softmax(1)[:, 1:].permute(0, 2, 3, 1).flatten(0, 2)
     flat = target.flatten()
     nodes = leaves @ tables.members.T.to(leaves.dtype)

@@ -93,7 +93,8 @@ def build_model(recipe: Recipe) -> ImageNetwork:
     model = ImageNetwork(recipe.network, leaves=len(recipe.tree.leaves))
     if recipe.network.weights is not None:
         if recipe.network.partial:
-            print(f"{recipe.network.weights}: {transfer(model, read_tensors(recipe.network.weights))}", file=sys.stderr)
+            report = transfer(model, read_tensors(recipe.network.weights))
+            sys.stderr.write(f"{recipe.network.weights}: {report}\n")
         else:
             load_weights(model, recipe.network.weights)
     return model.to(memory_format=torch.channels_last) if recipe.schedule.channels_last else model
