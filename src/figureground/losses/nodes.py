@@ -1,0 +1,84 @@
+"""What the losses on node logits share: the tables of the tree on the right device, pixels as columns, minima along it.
+
+Node logits are (N, V, H, W) in the channel order of `figureground.labels.nodes`: leaves, inner nodes, background. Their
+number tells how the background is scored. Inside the losses they are (V, P), one row for each node and one column for
+each pixel, because then all that is done along the tree is done to whole rows.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+
+from figureground.errors import RecipeError
+from figureground.labels import LabelTree
+from figureground.labels.nodes import Background, NodeLayout, node_layout
+
+
+def layout_of(nodes: torch.Tensor, labels: LabelTree) -> NodeLayout:
+    """The layout of (N, V, H, W) node logits, told by V.
+
+    Raises:
+        RecipeError: a number of channels that no background makes.
+    """
+    wanted: dict[int, Background] = {len(labels) + labels.depth: "chain", len(labels) + 1: "node", len(labels): "none"}
+    if nodes.shape[1] not in wanted:
+        raise RecipeError(
+            f"{nodes.shape[1]} node logits for a label tree of {len(labels)} nodes",
+            remedy=f"give {' or '.join(map(str, sorted(wanted)))} channels, with head.name 'nodes' in a recipe",
+        )
+    return node_layout(labels, wanted[nodes.shape[1]])
+
+
+class NodeTables:
+    """The tables of a layout on a device, made by `tables_of`.
+
+    Attributes:
+        inside: (V, 256) bool, `NodeLayout.inside` the other way round.
+        known: (V, 256) float32 of 0 and 1, `NodeLayout.known` the other way round.
+        counted: (256,) float32 of 0 and 1, whether a target value tells anything.
+        jumps: `NodeLayout.jumps`.
+        families: `NodeLayout.families`.
+        siblings: `NodeLayout.siblings`.
+        groups: `NodeLayout.groups`.
+    """
+
+    def __init__(self, layout: NodeLayout, device: torch.device) -> None:
+        def moved(array: object) -> torch.Tensor:
+            return torch.as_tensor(array, device=device)
+
+        self.layout = layout
+        self.inside = moved(layout.inside.T.copy())
+        self.known = moved(layout.known.T.copy()).float()
+        self.counted = self.known.amax(0)
+        self.jumps = [moved(jump) for jump in layout.jumps]
+        self.families = [(moved(nodes), moved(children)) for nodes, children in layout.families]
+        self.siblings, self.groups = moved(layout.siblings), moved(layout.groups)
+
+
+@lru_cache(maxsize=64)
+def tables_of(layout: NodeLayout, device: torch.device) -> NodeTables:
+    """The tables of `layout` on `device`, made once."""
+    return NodeTables(layout, device)
+
+
+def as_rows(nodes: torch.Tensor) -> torch.Tensor:
+    """(N, V, H, W) -> (V, P) in float32 or more: bfloat16 can neither sum over pixels nor tell scores near 1 apart."""
+    wide = nodes.to(torch.promote_types(nodes.dtype, torch.float32))
+    return wide.transpose(0, 1).reshape(nodes.shape[1], -1)
+
+
+def least_above(rows: torch.Tensor, tables: NodeTables) -> torch.Tensor:
+    """(V, P) -> (V, P), the least value on the way from each node up to its root, the node included."""
+    for jump in tables.jumps:
+        rows = torch.minimum(rows, rows.index_select(0, jump))
+    return rows
+
+
+def least_below(rows: torch.Tensor, tables: NodeTables) -> torch.Tensor:
+    """(V, P) -> (V, P), the least value in the subtree of each node, the node included."""
+    for nodes, children in tables.families:
+        lowest = rows.index_select(0, children.flatten()).unflatten(0, children.shape).amin(1)
+        rows = rows.index_copy(0, nodes, torch.minimum(rows.index_select(0, nodes), lowest))
+    return rows
