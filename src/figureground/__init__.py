@@ -16,35 +16,57 @@ if TYPE_CHECKING:
     from figureground.images import read
     from figureground.labels import Label, LabelTree
     from figureground.runtime.bundle import Bundle
-    from figureground.runtime.catalogue import load, segment, shipped
+    from figureground.runtime.catalogue import load, parse, segment, shipped
+    from figureground.runtime.ensemble import Ensemble
+    from figureground.runtime.parts import Part
+    from figureground.runtime.people_first import PeopleFirst
+    from figureground.runtime.predictor import save_predictor
     from figureground.runtime.segmentation import Segmentation
     from figureground.runtime.segmenter import Segmenter
+    from figureground.runtime.tiled import Tiled
+    from figureground.runtime.views import View, augmented
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Bundle",
+    "Ensemble",
     "FiguregroundError",
     "Label",
     "LabelTree",
+    "Part",
+    "PeopleFirst",
     "Segmentation",
     "Segmenter",
+    "Tiled",
+    "View",
     "__version__",
+    "augmented",
     "load",
+    "parse",
     "read",
+    "save_predictor",
     "segment",
     "shipped",
 ]
 
 _HOMES = {
     "Bundle": "figureground.runtime.bundle",
+    "Ensemble": "figureground.runtime.ensemble",
     "FiguregroundError": "figureground.errors",
     "Label": "figureground.labels",
     "LabelTree": "figureground.labels",
+    "Part": "figureground.runtime.parts",
+    "PeopleFirst": "figureground.runtime.people_first",
     "Segmentation": "figureground.runtime.segmentation",
     "Segmenter": "figureground.runtime.segmenter",
+    "Tiled": "figureground.runtime.tiled",
+    "View": "figureground.runtime.views",
+    "augmented": "figureground.runtime.views",
     "load": "figureground.runtime.catalogue",
+    "parse": "figureground.runtime.catalogue",
     "read": "figureground.images",
+    "save_predictor": "figureground.runtime.predictor",
     "segment": "figureground.runtime.catalogue",
     "shipped": "figureground.runtime.catalogue",
 }

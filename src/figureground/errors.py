@@ -28,6 +28,7 @@ __all__ = [
     "NetworkError",
     "NewerBundleError",
     "OutputError",
+    "PredictorError",
     "RecipeError",
     "SourceError",
     "UnknownNetworkError",
@@ -108,6 +109,10 @@ class CorruptBundleError(BundleError):
 
 class NewerBundleError(BundleError):
     """A bundle written by a newer version of figureground."""
+
+
+class PredictorError(NetworkError):
+    """A predictor file that cannot be used."""
 
 
 class OutputError(FiguregroundError):

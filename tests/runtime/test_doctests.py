@@ -13,8 +13,9 @@ DEMO = Path(figureground.__file__).parent / "demo" / "astronaut.jpg"
 
 
 @pytest.mark.skipif("person" not in catalogue.shipped(), reason="the network 'person' is not in this checkout")
-@pytest.mark.parametrize("module", ["catalogue", "segmentation", "segmenter"])
-def test_examples(module):
+@pytest.mark.parametrize("module", ["catalogue", "ensemble", "predictor", "segmentation", "segmenter", "views"])
+def test_examples(module, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     found = importlib.import_module(f"figureground.runtime.{module}")
     outcome = doctest.testmod(found, extraglobs={"demo_photo": DEMO})
     assert outcome.attempted > 0

@@ -1,4 +1,4 @@
-"""The networks that come with the package, and how to load one of them or any bundle file."""
+"""The networks that come with the package, and how to load one of them, any bundle file or any predictor file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def shipped() -> dict[str, Path]:
 def find(name_or_file: str | os.PathLike[str]) -> Path:
     """The bundle file of a shipped network's name, or the path of a file as it came.
 
-    A string is a file when it ends in `.onnx` or exists; a shipped name wins over a file of the same name.
+    A string is a file when it ends in `.onnx` or `.json`, or exists; a shipped name wins over a file of the same name.
 
     Raises:
         UnknownNetworkError: neither a shipped network nor a file.
@@ -42,7 +42,7 @@ def find(name_or_file: str | os.PathLike[str]) -> Path:
     if isinstance(name_or_file, str) and name_or_file in known:
         return known[name_or_file]
     path = Path(name_or_file)
-    if not isinstance(name_or_file, str) or path.suffix.lower() == ".onnx" or path.is_file():
+    if not isinstance(name_or_file, str) or path.suffix.lower() in (".onnx", ".json") or path.is_file():
         return path
     raise UnknownNetworkError(f"no network '{name_or_file}'", remedy=suggest(name_or_file, known))
 
@@ -53,16 +53,17 @@ def load(
     threads: int | None = None,
     providers: Sequence[str] = ("CPUExecutionProvider",),
 ) -> Segmenter:
-    """The segmenter of a shipped network or of a bundle file.
+    """The segmenter of a shipped network, of a bundle file or of a predictor file.
 
     Args:
-        name_or_file: a name that `shipped` lists, or the path of an `.onnx` bundle.
+        name_or_file: a name that `shipped` lists, or the path of an `.onnx` bundle or of a `.json` predictor.
         threads: cores that one run of the network may use; at most 4 and no more than there are, when not given.
         providers: ONNX Runtime execution providers, the preferred one first.
 
     Raises:
         UnknownNetworkError: no shipped network of that name, and no such file.
         BundleError: a file that is no bundle, damaged, or of a newer version.
+        PredictorError: a predictor file that cannot be used; the message says where in it.
         NetworkError: a provider this onnxruntime does not have.
 
     >>> import figureground as fg
@@ -72,7 +73,13 @@ def load(
     from figureground.runtime.bundle import Bundle
     from figureground.runtime.onnx_segmenter import OnnxSegmenter
 
-    return OnnxSegmenter(Bundle.read(find(name_or_file)), threads=threads, providers=providers)
+    file = find(name_or_file)
+    if file.suffix.lower() == ".json":
+        from figureground.runtime.predictor import read_predictor
+
+        return read_predictor(file, lambda network: load(network, threads=threads, providers=providers))
+    origin = file.resolve() if file.parent != WEIGHTS else file.stem
+    return OnnxSegmenter(Bundle.read(file), threads=threads, providers=providers, origin=origin)
 
 
 def segment(source: Source, *, network: str = DEFAULT, threshold: float | None = None) -> Segmentation:

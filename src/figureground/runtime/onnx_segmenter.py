@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -26,16 +27,25 @@ class OnnxSegmenter(Segmenter):
         bundle: the network and what belongs to it.
         threads: cores that one run of the network may use; at most 4 and no more than there are, when not given.
         providers: ONNX Runtime execution providers, the preferred one first.
+        origin: the shipped name or the file that the bundle came from, where predictor files can refer to it.
 
     Raises:
         NetworkError: a provider this onnxruntime does not have, or fewer than one thread.
     """
 
-    def __init__(self, bundle: Bundle, *, threads: int | None = None, providers: Sequence[str] = (_CPU,)) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        threads: int | None = None,
+        providers: Sequence[str] = (_CPU,),
+        origin: str | Path | None = None,
+    ) -> None:
         super().__init__(bundle.name, bundle.labels, bundle.threshold)
         if threads is not None and threads < 1:
             raise NetworkError(f"{threads} threads", remedy="give at least 1")
         self.bundle = bundle
+        self.origin = origin
         self._threads = threads or min(4, _cores())
         self._providers = _available(providers)
         self._starting = Lock()

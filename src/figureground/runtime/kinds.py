@@ -1,0 +1,97 @@
+"""The kinds of segmenter that a predictor file can hold: what each is called there, what it takes, how it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from figureground.checks import ArgumentError
+from figureground.runtime.ensemble import Ensemble
+from figureground.runtime.people_first import PeopleFirst
+from figureground.runtime.segmenter import Segmenter
+from figureground.runtime.tiled import Tiled
+from figureground.runtime.views import View, augmented
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One value of a kind: what JSON may hold there, in words and as a check."""
+
+    wanted: str
+    fits: Callable[[Any], bool]
+
+    def read(self, key: str, value: Any) -> Any:
+        """`value`, with lists as tuples. Raises ArgumentError where it does not fit."""
+        if not self.fits(value):
+            raise ArgumentError(f"{key} is {value!r}", remedy=f"it must be {self.wanted}")
+        return tuple(value) if isinstance(value, list) else value
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of segmenter.
+
+    Attributes:
+        made: the class of what `build` gives; None for a short form that is written as another kind.
+        settings: what it takes, by name; the segmenter has attributes of the same names.
+        build: (the segmenters inside, the settings given) -> the segmenter.
+        of_many: whether it holds a list of segmenters ("members") or one ("of").
+    """
+
+    made: type[Segmenter] | None
+    settings: Mapping[str, Setting]
+    build: Callable[[Sequence[Segmenter], dict[str, Any]], Segmenter]
+    of_many: bool = False
+
+    def inside(self, segmenter: Any) -> Sequence[Segmenter]:
+        """The segmenters that `segmenter`, of this kind, holds."""
+        return list(segmenter.members) if self.of_many else [segmenter.inner]
+
+
+def settings_of(segmenter: Segmenter, kind: Kind) -> dict[str, Any]:
+    """The settings of `segmenter` as JSON holds them."""
+    values = {key: getattr(segmenter, key) for key in kind.settings}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_number, value))
+
+
+_NUMBER = Setting("a number", _is_number)
+_WHOLE = Setting("a whole number", _is_whole)
+_WHOLE_OR_NONE = Setting("a whole number or null", lambda value: value is None or _is_whole(value))
+_FLAG = Setting("true or false", lambda value: isinstance(value, bool))
+_TEXT = Setting("a text", lambda value: isinstance(value, str))
+_NUMBERS = Setting("a list of numbers", _numbers)
+_RANGE = Setting("a list of two numbers", lambda value: _numbers(value) and len(value) == 2)
+
+KINDS: dict[str, Kind] = {
+    "view": Kind(View, {"scale": _NUMBER, "mirrored": _FLAG}, lambda inner, given: View(inner[0], **given)),
+    "ensemble": Kind(
+        Ensemble, {"mean": _TEXT, "weights": _NUMBERS}, lambda inner, given: Ensemble(inner, **given), of_many=True
+    ),
+    "augmented": Kind(
+        None, {"flip": _FLAG, "scales": _NUMBERS, "mean": _TEXT}, lambda inner, given: augmented(inner[0], **given)
+    ),
+    "tiled": Kind(
+        Tiled,
+        {"zoom": _NUMBER, "tile": _WHOLE_OR_NONE, "overlap": _NUMBER},
+        lambda inner, given: Tiled(inner[0], **given),
+    ),
+    "people_first": Kind(
+        PeopleFirst,
+        {"find": _NUMBER, "margin": _NUMBER, "zoom": _RANGE, "crops": _WHOLE},
+        lambda inner, given: PeopleFirst(inner[0], **given),
+    ),
+}
+"""By the name that stands under "kind". A bundle, "network", is not among them: it is opened, not built."""

@@ -1,0 +1,218 @@
+"""A predictor file: a few lines of JSON that put bundles together to one segmenter.
+
+    {"figureground": "predictor", "format_version": 1, "name": "both", "threshold": 0.45,
+     "predictor": {"kind": "ensemble", "mean": "probability", "weights": [2, 1], "members": [
+        {"kind": "network", "network": "person", "sha256": "9d0c..."},
+        {"kind": "view", "mirrored": true, "of": {"kind": "network", "network": "mine.onnx"}}]},
+     "chosen": {"by": "figureground tune", "data": "..."}}
+
+`network` is a shipped name, or a bundle's path relative to the file. `sha256` ties the file to one state of that bundle
+and may be left out. `name`, `threshold` and `chosen` may be left out; `chosen` says how it came about, in any form.
+What each kind takes are the arguments of its class: `View`, `Ensemble`, `Tiled`, `PeopleFirst`, `Refined`, and of the
+function `augmented`. An unknown key is an error. docs/ensembles.md shows each.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from figureground.checks import ArgumentError
+from figureground.errors import PredictorError, suggest
+from figureground.runtime.kinds import KINDS, settings_of
+from figureground.runtime.onnx_segmenter import OnnxSegmenter
+from figureground.runtime.segmenter import Segmenter
+
+FORMAT_VERSION = 1
+SUFFIX = ".json"
+_MARK = {"figureground": "predictor", "format_version": FORMAT_VERSION}
+_KEYS = (*_MARK, "name", "threshold", "predictor", "chosen")
+_DEEPEST = 32
+_LARGEST = 1 << 22
+"""Bytes that a predictor file has at most: it holds settings, no weights."""
+
+Open = Callable[[str | Path], Segmenter]
+"""The segmenter of a shipped name or of a bundle file."""
+
+
+def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What stands in a predictor file, with its keys checked but nothing loaded.
+
+    Raises:
+        PredictorError: no such file, no JSON, no predictor, a newer one, or an unknown key.
+    """
+    try:
+        with open(path, "rb") as file:
+            text = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise PredictorError(f"{path}: cannot be read ({error.strerror or error})") from error
+    try:
+        document = json.loads(text) if len(text) <= _LARGEST else None
+    except (ValueError, RecursionError) as error:
+        raise PredictorError(
+            f"{path}: not a predictor file ({error})", remedy="give a bundle or a predictor"
+        ) from error
+    if not isinstance(document, dict) or document.get("figureground") != "predictor":
+        raise PredictorError(
+            f"{path}: not a predictor file", remedy='it needs "figureground": "predictor"; see docs/ensembles.md'
+        )
+    version = document.get("format_version")
+    if version != FORMAT_VERSION:
+        newer = isinstance(version, int) and version > FORMAT_VERSION
+        remedy = "upgrade with: pip install -U figureground" if newer else f"this figureground reads {FORMAT_VERSION}"
+        raise PredictorError(f"{path}: predictor format {version!r}", remedy=remedy)
+    _check_keys(document, _KEYS, str(path))
+    return document
+
+
+def read_predictor(path: str | os.PathLike[str], open_network: Open) -> Segmenter:
+    """The segmenter that a predictor file describes. A network named twice is opened once.
+
+    Args:
+        path: the file.
+        open_network: gives the segmenter of a shipped name or of a bundle's path.
+
+    Raises:
+        PredictorError: the file is none, or describes what cannot be built; the message says where in it.
+        NetworkError: one of its networks cannot be used.
+    """
+    document = read_document(path)
+    opened: dict[str | Path, Segmenter] = {}
+
+    def once(name: str) -> Segmenter:
+        found = Path(path).parent / name
+        origin: str | Path = found if found.suffix.lower() == ".onnx" or found.is_file() else name
+        if origin not in opened:
+            opened[origin] = open_network(origin)
+        return opened[origin]
+
+    segmenter = _built(document.get("predictor"), once, f"{path}: predictor", 0)
+    name, threshold = document.get("name", Path(path).stem), document.get("threshold", segmenter.threshold)
+    if not isinstance(name, str) or not name:
+        raise PredictorError(f"{path}: name is {name!r}", remedy="it must be a text that is not empty")
+    if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 < threshold < 1:
+        raise PredictorError(f"{path}: threshold is {threshold!r}", remedy="it must lie between 0 and 1")
+    # A copy: the network that the file names may be used elsewhere under its own name.
+    named = copy.copy(segmenter)
+    named.name, named.threshold = name, float(threshold)
+    return named
+
+
+def save_predictor(
+    segmenter: Segmenter, path: str | os.PathLike[str], *, chosen: Mapping[str, Any] | None = None
+) -> None:
+    """Write a segmenter made of bundles as a predictor file, which `load` and `--network` read.
+
+    Args:
+        segmenter: one that `load` gave, or views, ensembles, tiled and other segmenters over such.
+        path: the file, `.json`. It refers to bundles by shipped name or by their path relative to it.
+        chosen: how it was chosen: anything JSON can hold.
+
+    Raises:
+        PredictorError: another suffix, or a segmenter that a file cannot describe.
+        OutputError: the folder cannot be written to.
+
+    >>> import figureground as fg
+    >>> fg.save_predictor(fg.augmented(fg.load("person")), "flipped.json")
+    >>> fg.load("flipped.json")
+    Ensemble('person flip')
+    """
+    from figureground.images import write_bytes  # listing networks must not wait for Pillow
+
+    target = Path(path)
+    if target.suffix.lower() != SUFFIX:
+        raise PredictorError(f"{target}: a predictor file ends in {SUFFIX}", remedy=f"name it {target.stem}{SUFFIX}")
+    document = {
+        **_MARK,
+        "name": segmenter.name,
+        "threshold": segmenter.threshold,
+        "predictor": describe(segmenter, target.parent),
+        **({"chosen": dict(chosen)} if chosen is not None else {}),
+    }
+    try:
+        text = json.dumps(document, indent=1, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise PredictorError(f"{target}: 'chosen' cannot be written as JSON ({error})") from error
+    write_bytes(f"{text}\n".encode(), target)
+
+
+def describe(segmenter: Segmenter, folder: Path) -> dict[str, Any]:
+    """`segmenter` as plain values, with paths of bundles relative to `folder`.
+
+    Raises:
+        PredictorError: it is, or holds, a segmenter that a file cannot describe.
+    """
+    if isinstance(segmenter, OnnxSegmenter):
+        if segmenter.origin is None:
+            raise PredictorError(
+                f"network '{segmenter.name}' has no file to refer to", remedy="save its bundle, then load that file"
+            )
+        origin = segmenter.origin
+        where = origin if isinstance(origin, str) else Path(os.path.relpath(origin, folder)).as_posix()
+        return {"kind": "network", "network": where, "sha256": segmenter.bundle.sha256}
+    for name, kind in KINDS.items():
+        if kind.made is not None and type(segmenter) is kind.made:
+            settings = settings_of(segmenter, kind)
+            if kind.of_many:
+                return {"kind": name, **settings, "members": [describe(one, folder) for one in kind.inside(segmenter)]}
+            (inner,) = kind.inside(segmenter)
+            return {"kind": name, **settings, "of": describe(inner, folder)}
+    raise PredictorError(
+        f"a predictor file cannot describe {segmenter!r}", remedy="save what is made of bundles by figureground itself"
+    )
+
+
+def _built(node: Any, open_network: Callable[[str], Segmenter], place: str, depth: int) -> Segmenter:
+    if not isinstance(node, dict) or not isinstance(node.get("kind"), str):
+        raise PredictorError(f"{place} is {_short(node)}", remedy='it must be an object with a "kind"')
+    if depth > _DEEPEST:
+        raise PredictorError(f"{place}: more than {_DEEPEST} segmenters inside one another")
+    name = node["kind"]
+    if name == "network":
+        return _network(node, open_network, place)
+    if name not in KINDS:
+        raise PredictorError(f"{place}: no kind '{name}'", remedy=suggest(name, ["network", *KINDS]))
+    kind = KINDS[name]
+    inside = "members" if kind.of_many else "of"
+    _check_keys(node, ["kind", inside, *kind.settings], place)
+    if kind.of_many:
+        given = node.get("members")
+        if not isinstance(given, list) or not given:
+            raise PredictorError(f"{place}: members is {_short(given)}", remedy="it must be a list that is not empty")
+        inner = [_built(one, open_network, f"{place}.members[{i}]", depth + 1) for i, one in enumerate(given)]
+    else:
+        inner = [_built(node.get("of"), open_network, f"{place}.of", depth + 1)]
+    try:
+        settings = {key: kind.settings[key].read(key, node[key]) for key in kind.settings if key in node}
+        return kind.build(inner, settings)
+    except ArgumentError as error:
+        raise PredictorError(f"{place}: {error.message}", remedy=error.remedy) from error
+
+
+def _network(node: dict[str, Any], open_network: Callable[[str], Segmenter], place: str) -> Segmenter:
+    _check_keys(node, ["kind", "network", "sha256"], place)
+    name, wanted = node.get("network"), node.get("sha256")
+    if not isinstance(name, str) or not name:
+        raise PredictorError(f"{place}: network is {_short(name)}", remedy="give a shipped name or a bundle's path")
+    network = open_network(name)
+    if wanted is not None and isinstance(network, OnnxSegmenter) and network.bundle.sha256 != wanted:
+        raise PredictorError(
+            f"{place}: the network '{name}' is not the one that this predictor was made with",
+            remedy="get that bundle, tune anew, or take 'sha256' out of the file to use this one all the same",
+        )
+    return network
+
+
+def _check_keys(node: Mapping[str, Any], known: tuple[str, ...] | list[str], place: str) -> None:
+    for key in node:
+        if key not in known:
+            raise PredictorError(f"{place}: unknown key '{key}'", remedy=suggest(key, known))
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

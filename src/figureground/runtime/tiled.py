@@ -1,0 +1,96 @@
+"""A photo in overlapping tiles, so that the network sees it larger than it would see the whole."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from figureground import images
+from figureground.checks import require_in_range
+from figureground.runtime.blending import starts, window
+from figureground.runtime.segmenter import Segmenter
+
+_GRID = 32
+"""Tiles start at multiples of this where they can: a network with strides answers alike for like positions."""
+
+
+class Tiled(Segmenter):
+    """A segmenter that sees the photo `zoom` times as large as it would on its own, tile by tile.
+
+    Tiles overlap. The outer quarter of an overlap is thrown away and the rest blended smoothly, so the result does not
+    depend on the tiles where the inner segmenter looks no further than a quarter of the overlap around each pixel.
+    A network that looks further answers a little differently for other tiles; docs/ensembles.md says how much.
+
+    A tile shows less of the scene than the whole photo does. That pays for small people in large photos, not for
+    portraits; average it with the whole, `Ensemble([inner, Tiled(inner)])`, to have both.
+
+    Args:
+        inner: what is asked about each tile.
+        zoom: sides of the picture relative to those `inner` asks for, 1 to 100; never beyond the photo's own pixels.
+        tile: side of the tiles in pixels of that picture, 32 to 8192; what `inner` asks for when not given.
+        overlap: share of a tile's side that it has in common with the next, 0 to 0.5.
+
+    Raises:
+        ArgumentError: a number out of its range.
+    """
+
+    def __init__(self, inner: Segmenter, *, zoom: float = 2.0, tile: int | None = None, overlap: float = 0.25) -> None:
+        require_in_range("zoom", zoom, 1, 100)
+        require_in_range("overlap", overlap, 0, 0.5)
+        if tile is not None:
+            require_in_range("tile", tile, 32, 8192)
+        super().__init__(f"{inner.name} tiled x{zoom:g}", inner.labels, inner.threshold)
+        self.inner = inner
+        self.zoom = float(zoom)
+        self.tile = tile
+        self.overlap = float(overlap)
+
+    def network_size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) of the whole picture that is cut into tiles."""
+        h, w = self.inner.network_size(height, width)
+        zoom = min(self.zoom, max(1.0, min(height / h, width / w)))
+        size = round(h * zoom), round(w * zoom)
+        return self.inner.fitting_size(*size) or size
+
+    def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probability of every leaf: float32 (leaves, h, w). `image` is uint8 (h, w, 3) of any size."""
+        height, width = image.shape[:2]
+        tile_height, tile_width = self._tile_size(height, width)
+        total = np.zeros((len(self.labels.leaves), height, width), np.float32)
+        weight = np.zeros((height, width), np.float32)
+        for top, rows in self._pieces(height, tile_height):
+            for left, columns in self._pieces(width, tile_width):
+                there = np.s_[..., top : top + tile_height, left : left + tile_width]
+                share = rows[:, None] * columns
+                total[there] += share * self._ask(image[top : top + tile_height, left : left + tile_width])
+                weight[there] += share
+        total /= weight
+        return total
+
+    def _tile_size(self, height: int, width: int) -> tuple[int, int]:
+        wanted = (self.tile, self.tile) if self.tile is not None else self.inner.network_size(height, width)
+        fitting = self.inner.fitting_size(*wanted) or wanted
+        return min(fitting[0], height), min(fitting[1], width)
+
+    def _pieces(self, length: int, piece: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Where the tiles start along one axis, each with what its pixels count."""
+        if piece == length:
+            yield 0, np.ones(length, np.float32)
+            return
+        grid = math.gcd(length, piece, _GRID)
+        overlap = math.floor(piece * self.overlap)
+        step = (piece - overlap) // grid * grid or piece - overlap
+        for start in starts(length, piece, step):
+            last = start + piece == length
+            yield start, window(piece, overlap, soft_start=start > 0, soft_end=not last)
+
+    def _ask(self, tile: NDArray[np.uint8]) -> NDArray[np.float32]:
+        size = tile.shape[:2]
+        if self.inner.fitting_size(*size) != size:  # not a size that it takes: it has to see the tile at its own
+            leaves = self.inner.probabilities(images.resize(tile, self.inner.network_size(*size)))
+        else:
+            leaves = self.inner.probabilities(np.ascontiguousarray(tile))
+        return leaves if leaves.shape[-2:] == size else images.resize_map(leaves, size)
