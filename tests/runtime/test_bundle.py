@@ -82,6 +82,8 @@ def test_any_card_that_json_holds_survives(brightness_model, card):
     [
         ({"threshold": 0}, "threshold"),
         ({"threshold": "half"}, "threshold"),
+        ({"peak": 1.5}, "peak"),
+        ({"peak": True}, "peak"),
         ({"name": ""}, "name"),
         ({"card": {"x": float("inf")}}, "JSON"),
         ({"card": {"x": object()}}, "JSON"),

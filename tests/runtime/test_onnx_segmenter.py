@@ -13,7 +13,7 @@ from figureground.errors import BundleError, ImageError, NetworkError
 from figureground.labels import LabelTree
 from figureground.runtime.bundle import Bundle
 from figureground.runtime.onnx_segmenter import OnnxSegmenter
-from figureground.runtime.probability import leaf_logits, leaf_probabilities
+from figureground.runtime.probability import drop_unsure_leaves, leaf_logits, leaf_probabilities
 from figureground.runtime.sizing import Sizing
 
 logit_maps = hnp.arrays(
@@ -112,3 +112,14 @@ def test_memory_stays_flat_over_many_sizes(segmenter):
     for height, width in sizes[300:]:
         _ = segmenter(np.zeros((height, width, 3), np.uint8)).mask
     assert resident() - before < 20e6
+
+
+def test_areas_that_are_nowhere_sure_are_dropped():
+    faint = np.zeros((2, 6, 9), np.float32)
+    faint[:, 1:3, 1:3] = 0.3  # together 0.6: somebody, perhaps
+    faint[0, 3:5, 6:8], faint[1, 4, 7] = 0.45, 0.5  # together 0.95 at one pixel
+    kept = drop_unsure_leaves(faint, 0.9)
+    np.testing.assert_array_equal(kept[:, :, :5], 0)
+    np.testing.assert_array_equal(kept[:, :, 5:], faint[:, :, 5:])
+    assert drop_unsure_leaves(faint, 0.0) is faint
+    np.testing.assert_array_equal(drop_unsure_leaves(faint, 0.97), 0)

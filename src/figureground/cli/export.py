@@ -40,6 +40,13 @@ Example
     help="A pixel is person from this probability on.",
 )
 @click.option(
+    "--peak",
+    type=click.FloatRange(0.0, 1.0),
+    default=0.0,
+    show_default=True,
+    help="Areas in which the probability never reaches this are dropped; 0 keeps all.",
+)
+@click.option(
     "--photos",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder of photos to compare on.  [default: the demo photo and noise]",
@@ -53,6 +60,7 @@ def export(
     card: Path | None,
     storage: Any,
     threshold: float,
+    peak: float,
     photos: Path | None,
     report: Path | None,
 ) -> None:
@@ -66,7 +74,15 @@ def export(
         from figureground.export import export_run
 
         export_run(
-            run, output, name=name, report=report, card=facts, storage=storage, threshold=threshold, photos=photos
+            run,
+            output,
+            name=name,
+            report=report,
+            card=facts,
+            storage=storage,
+            threshold=threshold,
+            peak=peak,
+            photos=photos,
         )
     click.echo(str(output))
 

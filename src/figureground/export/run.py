@@ -33,6 +33,7 @@ def export_run(
     card: Mapping[str, Any] | None = None,
     storage: Storage = "float16",
     threshold: float = 0.5,
+    peak: float = 0.0,
     photos: Path | None = None,
 ) -> Bundle:
     """Export the best weights of a run folder to a bundle file.
@@ -45,6 +46,7 @@ def export_run(
         card: what people should know: description, licences, metrics.
         storage: how weights are stored; they compute in float32 whatever it is.
         threshold: probability from which a pixel is in the mask.
+        peak: areas of the figure in which the probability never reaches this are dropped; 0 keeps all.
         photos: folder of pictures to measure parity on; the bundled photo and noise by default.
 
     Raises:
@@ -79,6 +81,7 @@ def export_run(
         labels=recipe.tree,
         sizing=sizing,
         threshold=threshold,
+        peak=peak,
         card=facts,
     )
     bundle.save(output)

@@ -17,6 +17,7 @@ The metadata
                           "multiple":   {"type": "integer", "description": "both sides are multiples of it"},
                           "max_aspect": {"type": "number",  "description": "longest side / shortest side, at most"}}},
           "threshold": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+          "peak":      {"type": "number", "minimum": 0, "maximum": 1},
           "card":      {"type": "object", "description": "what people should know, free in form; our exporter writes
                           description, licences (of code, weights, data), metrics, recipe, training_command"},
           "created":   {"type": "string", "description": "UTC, ISO 8601, 2025-01-31T12:00:00Z"},
@@ -49,12 +50,12 @@ METADATA_KEY = b"figureground"
 _FIRST_BYTE = b"\x08"
 """Every writer of ONNX puts `ir_version`, field 1, first: that tells damage from a file of another kind."""
 
-_FIELDS = ("format_version", "name", "labels", "sizing", "threshold", "card", "created", "sha256")
+_FIELDS = ("format_version", "name", "labels", "sizing", "threshold", "peak", "card", "created", "sha256")
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A network with its label tree, sizing rule, threshold and card. Make one with `create` or `read`.
+    """A network with its label tree, sizing rule, threshold, peak and card. Make one with `create` or `read`.
 
     `model_bytes` is the whole file, metadata included; `sha256` identifies it.
     """
@@ -63,6 +64,7 @@ class Bundle:
     labels: LabelTree
     sizing: Sizing
     threshold: float
+    peak: float
     card: dict[str, Any] = field(hash=False)
     created: str
     sha256: str
@@ -79,6 +81,7 @@ class Bundle:
         sizing: Sizing,
         threshold: float,
         card: Mapping[str, Any],
+        peak: float = 0.0,
         created: str | None = None,
     ) -> Bundle:
         """The bundle of a serialised ONNX model; metadata it already carries under our key is replaced.
@@ -89,6 +92,7 @@ class Bundle:
             labels: the label tree whose leaves are the model's output channels.
             sizing: from a photo's size to the network's.
             threshold: probability from which a pixel counts as figure, between 0 and 1 (both excluded).
+            peak: areas of the figure in which the probability never reaches this are dropped, 0 to 1; 0 keeps all.
             card: description, licences, metrics, recipe, training command: anything JSON can hold.
             created: UTC time as ISO 8601; now, when not given.
 
@@ -101,6 +105,7 @@ class Bundle:
             "labels": labels.to_dict(),
             "sizing": sizing.to_dict(),
             "threshold": threshold,
+            "peak": peak,
             "card": dict(card),
             "created": created or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
@@ -139,18 +144,22 @@ class Bundle:
 
     @classmethod
     def _from_metadata(cls, metadata: Mapping[str, Any], data: bytes, origin: str) -> Bundle:
-        name, threshold, created = metadata["name"], metadata["threshold"], metadata["created"]
+        name, created = metadata["name"], metadata["created"]
+        threshold, peak = metadata["threshold"], metadata["peak"]
         if not isinstance(name, str) or not name or not isinstance(created, str):
             raise BundleError(f"{origin}: name and created must be strings, the name not empty")
-        if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 < threshold < 1:
+        if not _is_number(threshold) or not 0 < threshold < 1:
             raise BundleError(f"{origin}: threshold is {threshold!r}", remedy="it must lie between 0 and 1")
+        if not _is_number(peak) or not 0 <= peak <= 1:
+            raise BundleError(f"{origin}: peak is {peak!r}", remedy="it must be a number from 0 to 1")
         if not all(isinstance(metadata[part], dict) for part in ("labels", "sizing", "card")):
             raise BundleError(f"{origin}: labels, sizing and card must be objects")
         try:
             labels, sizing = LabelTree.from_dict(metadata["labels"]), Sizing.from_dict(metadata["sizing"])
         except FiguregroundError as error:
             raise BundleError(f"{origin}: {error}") from error
-        return cls(name, labels, sizing, float(threshold), metadata["card"], created, metadata["sha256"], data)
+        card, digest = metadata["card"], metadata["sha256"]
+        return cls(name, labels, sizing, float(threshold), float(peak), card, created, digest, data)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the bundle to `path`, whole or not at all (a temporary file beside it is moved into place).
@@ -220,6 +229,10 @@ def _parse(entry: bytes, origin: str) -> dict[str, Any]:
         wrong = sorted(set(metadata) ^ set(_FIELDS)) or ["format_version"]
         raise CorruptBundleError(f"{origin}: damaged metadata (field '{wrong[0]}')", remedy="get the file again")
     return metadata
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _digest(model: bytes, metadata: Mapping[str, Any]) -> str:

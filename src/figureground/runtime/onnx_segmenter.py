@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from figureground.errors import BundleError, ImageError, NetworkError, suggest
 from figureground.runtime.bundle import Bundle
-from figureground.runtime.probability import leaf_probabilities
+from figureground.runtime.probability import drop_unsure_leaves, leaf_probabilities
 from figureground.runtime.segmenter import Segmenter
 
 _CPU = "CPUExecutionProvider"
@@ -60,8 +60,11 @@ class OnnxSegmenter(Segmenter):
         return max(1, round(height / multiple)) * multiple, max(1, round(width / multiple)) * multiple
 
     def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probability of every leaf: float32 (leaves, h', w'). Takes and raises what `logits` does."""
-        return leaf_probabilities(self.logits(image))
+        """Probability of every leaf: float32 (leaves, h', w'). Takes and raises what `logits` does.
+
+        Areas in which the figure never reaches the bundle's `peak` are dropped.
+        """
+        return drop_unsure_leaves(leaf_probabilities(self.logits(image)), self.bundle.peak)
 
     def logits(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The network's own logits: float32 (leaves, h', w').

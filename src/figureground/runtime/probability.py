@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from figureground import refine
+
 _SURE = np.float32(1e-7)
 """As near to 0 or 1 as a float32 probability tells apart: a logit of about 16."""
 
@@ -19,6 +21,17 @@ def leaf_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     exponentials = np.exp(logits - highest)
     exponentials /= np.exp(-highest) + exponentials.sum(axis=0)
     return np.asarray(exponentials, dtype=np.float32)
+
+
+def drop_unsure_leaves(leaves: NDArray[np.float32], peak: float) -> NDArray[np.float32]:
+    """Take away the areas in which the figure, the sum over the leaves (K, h, w), never reaches `peak`; 0 keeps all.
+
+    What fires faintly on a scene without people goes; a figure has a sure inside and stays. See `refine.drop_unsure`.
+    """
+    if peak <= 0:
+        return leaves
+    kept = refine.drop_unsure(leaves.sum(axis=0).clip(0.0, 1.0), peak=peak)
+    return np.where(kept > 0, leaves, np.float32(0))
 
 
 def leaf_logits(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
