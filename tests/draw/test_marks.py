@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from figureground.checks import ArgumentError
-from figureground.draw import contour, label_map, overlay, parse_color
+from figureground.draw import contour, label_map, overlay, parse_color, tint
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -22,6 +22,14 @@ def test_overlay_of_bool_masks_and_several_colors(scene):
     assert (out[left] == RED).all()
     assert (out[~left] == BLUE).all()
     assert np.array_equal(overlay(scene.image, np.stack([left, ~left]), [RED, BLUE], 0.0), scene.image)
+
+
+@pytest.mark.parametrize("opacity", [0.0, 0.3, 0.5, 1.0])
+def test_tint_is_an_overlay_of_each_index(scene, opacity):
+    index_map = (np.arange(scene.alpha.size) % 3).reshape(scene.alpha.shape)
+    masks = np.stack([index_map == 1, index_map == 2])
+    expected = overlay(scene.image, masks, [RED, BLUE], opacity)
+    assert np.array_equal(tint(scene.image, index_map, [RED, BLUE], opacity), expected)
 
 
 @pytest.mark.parametrize("width", [2, 5, 12])
@@ -68,6 +76,9 @@ def test_bad_parameters_are_refused_by_name(scene):
         (lambda: overlay(scene.image, mask[None], [RED], 1.5), "opacity must be from 0 to 1, not 1.5"),
         (lambda: overlay(scene.image, mask[None], [RED, BLUE]), "colors must be one per mask, 1, not 2"),
         (lambda: overlay(scene.image, mask, [RED]), "masks must be of shape"),
+        (lambda: tint(scene.image, mask.astype(int), [RED], -1), "opacity must be from 0 to 1, not -1"),
+        (lambda: tint(scene.image, mask.astype(int), []), "index_map holds 1, but there are 0 colors"),
+        (lambda: tint(scene.image, mask[1:].astype(int), [RED]), "index_map is .* but image is"),
         (lambda: overlay(scene.image, mask[None], [(1, 2)]), "colors must be three numbers"),
         (lambda: contour(scene.image, mask, RED, 0), "width must be from 1 to 1000"),
         (lambda: contour(scene.image, mask[:9], RED), "mask is 9x240"),

@@ -4,8 +4,9 @@ from figureground.draw.background import blur_background, composite, replace_bac
 from figureground.draw.color import parse_color
 from figureground.draw.cutout import cutout, eight_bit
 from figureground.draw.foreground import foreground_colors
-from figureground.draw.layout import checkerboard, legend, side_by_side
-from figureground.draw.marks import contour, label_map, overlay
+from figureground.draw.layout import checkerboard, legend, side_by_side, with_legend
+from figureground.draw.marks import contour, label_map, overlay, tint
+from figureground.draw.sheet import sheet
 
 __all__ = [
     "blur_background",
@@ -20,5 +21,8 @@ __all__ = [
     "overlay",
     "parse_color",
     "replace_background",
+    "sheet",
     "side_by_side",
+    "tint",
+    "with_legend",
 ]

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from figureground.checks import ArgumentError, require_in_range
+from figureground.checks import ArgumentError, require_image, require_in_range
 from figureground.draw.color import RGB, require_color
 from figureground.labels import Label
 
-__all__ = ["checkerboard", "legend", "side_by_side"]
+__all__ = ["checkerboard", "legend", "side_by_side", "with_legend"]
 
 
 def checkerboard(
@@ -92,6 +92,29 @@ def legend(labels: Sequence[Label], *, row_height: int = 24) -> NDArray[np.uint8
         pen.rectangle((start, top + padding, start + swatch, top + padding + swatch), fill=label.color, outline="grey")
         pen.text((text, top + row_height / 2), label.name, fill=(20, 20, 20), font=font, anchor="lm")
     return np.asarray(picture)
+
+
+def with_legend(image: NDArray[np.uint8], labels: Sequence[Label]) -> NDArray[np.uint8]:
+    """Set the `legend` of `labels` to the right of a picture, in a size that goes with it.
+
+    Args:
+        image: uint8 `(h, w, 3)`. It is not resized.
+        labels: one or more.
+
+    Returns:
+        uint8 `(H, W, 3)`, white around the legend; H is more than h only where many labels stand beside a low picture.
+
+    Raises:
+        ArgumentError: not a picture, or no labels.
+    """
+    require_image("image", image)
+    row_height = min(max(14, image.shape[0] // max(20, len(labels) + 1)), 60)
+    listed = legend(labels, row_height=row_height)
+    height, width = max(image.shape[0], listed.shape[0]), image.shape[1] + listed.shape[1]
+    out = np.full((height, width, 3), 255, dtype=np.uint8)
+    out[: image.shape[0], : image.shape[1]] = image
+    out[: listed.shape[0], image.shape[1] :] = listed
+    return out
 
 
 def _depth(name: str, parent_of: dict[str, str | None]) -> int:

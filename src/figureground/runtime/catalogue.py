@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from figureground.errors import UnknownNetworkError, suggest
+from figureground.errors import NetworkError, UnknownNetworkError, suggest
 
 # Listing what is shipped, as shell completion does, must not wait for numpy and Pillow.
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from figureground.runtime.segmentation import Segmentation
     from figureground.runtime.segmenter import Segmenter
 
-DEFAULT = "person"
+DEFAULT, DEFAULT_PARTS = "person", "parts"
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 
 
@@ -101,6 +101,38 @@ def segment(source: Source, *, network: str = DEFAULT, threshold: float | None =
     True
     """
     return _kept(network)(source, threshold=threshold)
+
+
+def parse(source: Source, *, network: str = DEFAULT_PARTS, threshold: float | None = None) -> Segmentation:
+    """Find the parts of the people in one image: `segment` with a network that has parts.
+
+    Args:
+        source: as `segment` takes it.
+        network: a name that `shipped` lists. For a bundle file, `load` it and call that.
+        threshold: probability from which a pixel counts as a person; the network's own when not given.
+
+    Raises:
+        NetworkError: a network without parts.
+        UnknownNetworkError, SourceError, ImageError: as `segment`.
+    """
+    return require_parts(_kept(network))(source, threshold=threshold)
+
+
+def require_parts(segmenter: Segmenter) -> Segmenter:
+    """Return `segmenter` if it tells parts from one another.
+
+    Raises:
+        NetworkError: its tree has only one label.
+    """
+    if len(segmenter.labels) > 1:
+        return segmenter
+    [name] = segmenter.labels.names
+    raise NetworkError(f"the network '{segmenter.name}' has no parts, it only finds '{name}'", remedy=_with_parts())
+
+
+def _with_parts() -> str:
+    shipped_ones = ", ".join(name for name in shipped() if name.startswith(DEFAULT_PARTS))
+    return f"take a network of parts: {shipped_ones or 'a bundle file with a larger label tree'}"
 
 
 @lru_cache(maxsize=4)

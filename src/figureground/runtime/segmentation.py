@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +15,15 @@ from figureground import draw, images, refine
 from figureground.checks import ArgumentError
 from figureground.errors import OutputError, suggest
 from figureground.images import Source
-from figureground.labels import Label, LabelTree
+from figureground.labels import LabelTree
+from figureground.runtime.parts import Part, choose_leaves, measure
 from figureground.runtime.photo import Photo
 
 PICTURES = ("cutout", "mask", "alpha", "overlay", "blur", "side-by-side")
 """The kinds of picture that `Segmentation.picture` and `Segmentation.save` make."""
+
+PART_PICTURES = ("overlay", "map", "parts", "side-by-side")
+"""The kinds of picture that `Segmentation.part_picture` makes."""
 
 _WITHOUT_ALPHA = frozenset({".jpg", ".jpeg", ".jfif", ".bmp"})
 
@@ -112,33 +117,36 @@ class Segmentation:
         nodes = self.labels.nodes_from_leaves(self._leaves)
         return np.stack([self._full_size(node) for node in nodes])
 
-    def level(self, depth: int) -> NDArray[np.uint8]:
-        """The most likely label of each pixel at one depth of the tree: uint8 (H, W), 0 is background.
+    def level(self, depth: int) -> NDArray[np.unsignedinteger[Any]]:
+        """The label of each pixel at one depth of the tree: uint8 (H, W), 0 is background; -1 is the deepest level.
 
-        The value k + 1 stands for `labels.level(depth)[k]`. The choice goes down the tree from the roots, each time
-        among the children of the node chosen before, so the levels never contradict one another or `mask`.
+        The value k + 1 stands for `labels.level(depth)[k]` (uint16 where a level has more than 255 labels). The choice
+        goes down the tree from the roots, each time to the likeliest among the children of the node chosen before. So
+        the levels never contradict one another or `mask`: no part is where the whole is not.
 
         Raises:
             LabelError: the tree is not that deep.
         """
-        self.labels.level(depth)  # raises for a level that is not there
-        chosen = self.mask.astype(np.uint8)
-        parents: list[str | None] = [None]
-        for current in range(depth + 1):
-            nodes = self.labels.level(current)
-            chosen = self._choose(nodes, chosen, parents)
-            parents = [node.name for node in nodes]
-        return chosen
+        of_leaves = self.labels.level_lookup(self._depth(depth))[: 1 + len(self.labels.leaves)]
+        return np.asarray(of_leaves.astype(np.min_scalar_type(of_leaves.max()))[self._leaf_map])
 
     def parts(self, name: str) -> NDArray[np.bool_]:
-        """Where the label `name` is, as `level` sees it: bool (H, W).
+        """Where the label `name` is, as `level` sees it: bool (H, W). A whole is where its parts are.
 
         Raises:
             LabelError: no such label.
         """
-        depth = len(self.labels.ancestors(name))
-        names = [node.name for node in self.labels.level(depth)]
-        return np.asarray(self.level(depth) == names.index(name) + 1)
+        return np.asarray(np.concatenate(([False], self._is_below(name)))[self._leaf_map])
+
+    def found(self, depth: int | None = None) -> list[Part]:
+        """What is in the photo, with area, box and confidence: the labels at one depth, or all of them in tree order.
+
+        Raises:
+            LabelError: the tree is not that deep.
+        """
+        labels = self.labels.labels if depth is None else self.labels.level(self._depth(depth))
+        measured = (measure(self.labels, label, self.parts(label.name), self._score) for label in labels)
+        return [part for part in measured if part is not None]
 
     def cutout(self) -> Image.Image:
         """The figure on a transparent ground: RGBA, with no fringe of the old ground's colours at soft edges."""
@@ -147,9 +155,8 @@ class Segmentation:
 
     def overlay(self, opacity: float = 0.5) -> Image.Image:
         """The photo with every leaf painted in its colour: RGB."""
-        masks = np.stack([self.parts(leaf.name) for leaf in self.labels.leaves])
         colors = [leaf.color for leaf in self.labels.leaves]
-        return Image.fromarray(draw.overlay(self.photo, masks, colors, opacity))
+        return Image.fromarray(draw.tint(self.photo, self._leaf_map, colors, opacity))
 
     def blur_background(self, radius: float | None = None) -> Image.Image:
         """The figure sharp before a blurred ground: RGB. `radius` is in pixels, by default 2 % of the diagonal."""
@@ -192,6 +199,34 @@ class Segmentation:
             raise OutputError(f"no picture '{as_}'", remedy=suggest(as_, PICTURES))
         return drawings[as_]()
 
+    def part_picture(self, as_: str = "overlay", depth: int = -1) -> Image.Image:
+        """One kind of picture of the parts (`PART_PICTURES`), at one depth of the tree; -1 is the deepest level.
+
+        | kind | picture |
+        | --- | --- |
+        | overlay | the photo with the parts painted over, and a legend: RGB |
+        | map | the numbers of `level` as pixel values, and the colours as their palette: P |
+        | parts | each part by itself on white, with its share of the photo and its confidence: RGB |
+        | side-by-side | the photo, the parts painted over it, and the parts alone, with a legend: RGB |
+
+        Raises:
+            OutputError: no such kind.
+            LabelError: the tree is not that deep.
+            ArgumentError: more than 254 labels at that depth.
+        """
+        if as_ not in PART_PICTURES:
+            raise OutputError(f"no picture '{as_}' of parts", remedy=suggest(as_, PART_PICTURES))
+        labels, index_map = self.labels.level(self._depth(depth)), self.level(depth)
+        colors = [label.color for label in labels]
+        if as_ == "parts":
+            return Image.fromarray(self._part_by_part(depth))
+        if as_ == "map":
+            return _with_palette(index_map, colors)
+        tinted = draw.tint(self.photo, index_map, colors)
+        if as_ == "side-by-side":
+            tinted = draw.side_by_side([self.photo, tinted, draw.label_map(index_map, colors)])
+        return Image.fromarray(draw.with_legend(tinted, labels))
+
     def save(self, path: str | os.PathLike[str], as_: str = "cutout") -> None:
         """Write one kind of picture (`PICTURES`) to a file, whole or not at all; the suffix says the format.
 
@@ -206,6 +241,18 @@ class Segmentation:
         else:
             images.write(self.picture(as_), target)
 
+    def _part_by_part(self, depth: int) -> NDArray[np.uint8]:
+        pictures, captions = [], []
+        for part in self.found(depth):
+            left, top, right, bottom = part.box
+            inside = self.parts(part.name)[top:bottom, left:right].astype(np.float32)
+            pictures.append(draw.cutout(self.photo[top:bottom, left:right], inside))
+            captions.append(f"{part.name}  {part.share:.1%}  p {part.confidence:.2f}")
+        return draw.sheet(pictures, captions) if pictures else draw.sheet([self.photo], ["nothing found"])
+
+    def _depth(self, depth: int) -> int:
+        return self.labels.depth - 1 if depth == -1 else depth
+
     @cached_property
     def _low(self) -> NDArray[np.float32]:
         return np.asarray(self._leaves.sum(axis=0).clip(0.0, 1.0), dtype=np.float32)
@@ -214,24 +261,26 @@ class Segmentation:
     def _probability(self) -> NDArray[np.float32]:
         return self._full_size(self._low)
 
+    @cached_property
+    def _leaf_map(self) -> NDArray[np.unsignedinteger[Any]]:
+        return choose_leaves(self.labels, self.mask, self._score)
+
+    def _score(self, name: str) -> NDArray[np.float32]:
+        return self._full_size(self._leaves[self._is_below(name)].sum(axis=0))
+
+    def _is_below(self, name: str) -> NDArray[np.bool_]:
+        return self.labels.node_leaf_matrix()[self.labels.index(name)] > 0
+
     def _full_size(self, small: NDArray[np.float32]) -> NDArray[np.float32]:
         return images.resize_map(small, self.size)
 
-    def _choose(
-        self, nodes: tuple[Label, ...], chosen: NDArray[np.uint8], parents: list[str | None]
-    ) -> NDArray[np.uint8]:
-        """The likeliest of `nodes` under the node each pixel chose one level up (one map at a time, to save memory)."""
-        low = self.labels.nodes_from_leaves(self._leaves)
-        best = np.full(self.size, -1.0, np.float32)
-        result = np.zeros(self.size, np.uint8)
-        for index, node in enumerate(nodes):
-            # A leaf that ends higher up is carried down, and is then its own parent.
-            above = node.name if node.name in parents else node.parent
-            score = self._full_size(low[self.labels.index(node.name)])
-            better = (chosen == parents.index(above) + 1) & (score > best)
-            best[better] = score[better]
-            result[better] = index + 1
-        return result
+
+def _with_palette(index_map: NDArray[np.unsignedinteger[Any]], colors: list[tuple[int, int, int]]) -> Image.Image:
+    if len(colors) > 254:
+        raise ArgumentError(f"a map of {len(colors)} labels does not fit into one byte", remedy="take a level above it")
+    picture = Image.fromarray(index_map.astype(np.uint8))
+    picture.putpalette([channel for color in ((0, 0, 0), *colors) for channel in color])
+    return picture
 
 
 def checked_threshold(threshold: float) -> float:
