@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from figureground.networks.blocks.aspp import ASPP, dense, separable, separable_linear
 from figureground.networks.blocks.convolution import ConvNormReLU, he_normal
-from figureground.networks.blocks.frame import SegmentationNetwork
+from figureground.networks.blocks.switches import OFF, EncoderDecoder, Switches
 from figureground.networks.encoders import TimmEncoder
 from figureground.networks.encoders.dilated import dilate_evenly, dilated_encoder
 from figureground.networks.registry import register
@@ -36,7 +36,7 @@ def _rates(output_stride: int) -> tuple[int, ...]:
     return tuple(rate * 16 // output_stride for rate in (6, 12, 18))
 
 
-class DeepLabV3Plus(SegmentationNetwork):
+class DeepLabV3Plus(EncoderDecoder):
     """ASPP on the coarsest map, upsampled to stride 4 and refined with the encoder's map there.
 
     encoder: ends at stride 8 or 16; the image is padded to a multiple of it.
@@ -57,6 +57,7 @@ class DeepLabV3Plus(SegmentationNetwork):
         separable_convolutions: bool,
         convolutions: int,
         project_kernel: int,
+        switches: Switches = OFF,
     ) -> None:
         super().__init__(multiple=encoder.strides[-1], least=16)
         layer = separable if separable_convolutions else dense
@@ -69,12 +70,13 @@ class DeepLabV3Plus(SegmentationNetwork):
         self.classify = nn.Conv2d(channels, leaves, 1)
         for part in (self.aspp, self.low, self.refine, self.classify):
             he_normal(part.modules())
+        self.switch_on(switches, leaves, reads=(encoder.channels[self.low_level], encoder.channels[-1]))
 
-    def compute(self, x: Tensor) -> Tensor:
-        """(N, C, H, W), sides multiples of the output stride -> logits (N, leaves, H, W)."""
-        maps = self.encoder(x)
-        low = self.low(maps[self.low_level])
-        deep = _upsampled(self.aspp(maps[-1]), self.multiple // _LOW_STRIDE)
+    def decode(self, maps: Sequence[Tensor], size: torch.Size) -> Tensor:
+        """The encoder's maps -> logits (N, leaves, H, W)."""
+        shallow, deepest = self.attend((maps[self.low_level], maps[-1]))
+        low = self.low(shallow)
+        deep = _upsampled(self.aspp(deepest), self.multiple // _LOW_STRIDE)
         return _upsampled(self.classify(self.refine(torch.cat([low, deep], dim=1))), _LOW_STRIDE)
 
 
@@ -82,10 +84,18 @@ def _upsampled(x: Tensor, factor: int, *, align_corners: bool = False) -> Tensor
     return F.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=align_corners)
 
 
-class AlignedDeepLabV3Plus(SegmentationNetwork):
+class AlignedDeepLabV3Plus(EncoderDecoder):
     """The form of segmentation-models-pytorch; options as of `DeepLabV3Plus`."""
 
-    def __init__(self, leaves: int, encoder: TimmEncoder, *, channels: int, rates: Sequence[int]) -> None:
+    def __init__(
+        self,
+        leaves: int,
+        encoder: TimmEncoder,
+        *,
+        channels: int,
+        rates: Sequence[int],
+        switches: Switches = OFF,
+    ) -> None:
         super().__init__(multiple=encoder.strides[-1], least=16)
         self.encoder = encoder
         self.low_level = encoder.strides.index(_LOW_STRIDE)
@@ -96,13 +106,14 @@ class AlignedDeepLabV3Plus(SegmentationNetwork):
         self.classify = nn.Conv2d(channels, leaves, 1)
         for part in (self.aspp, self.settle, self.low, self.refine, self.classify):
             he_normal(part.modules())
+        self.switch_on(switches, leaves, reads=(encoder.channels[self.low_level], encoder.channels[-1]))
 
-    def compute(self, x: Tensor) -> Tensor:
-        """(N, C, H, W), sides multiples of the output stride -> logits (N, leaves, H, W)."""
-        maps = self.encoder(x)
-        deep = self.settle(self.aspp(maps[-1]))
+    def decode(self, maps: Sequence[Tensor], size: torch.Size) -> Tensor:
+        """The encoder's maps -> logits (N, leaves, H, W)."""
+        shallow, deepest = self.attend((maps[self.low_level], maps[-1]))
+        deep = self.settle(self.aspp(deepest))
         deep = _upsampled(deep, self.multiple // _LOW_STRIDE, align_corners=True)
-        refined = self.refine(torch.cat([deep, self.low(maps[self.low_level])], dim=1))
+        refined = self.refine(torch.cat([deep, self.low(shallow)], dim=1))
         return _upsampled(self.classify(refined), _LOW_STRIDE, align_corners=True)
 
 
@@ -149,6 +160,9 @@ def deeplabv3plus(
     separable_convolutions: bool = False,
     convolutions: int = 1,
     project_kernel: int = 1,
+    gates: str | None = None,
+    dual_attention: bool = False,
+    auxiliary: bool = False,
 ) -> DeepLabV3Plus:
     """DeepLabV3+: a dilated encoder, spatial pyramid pooling, and a light decoder at stride 4.
 
@@ -156,6 +170,7 @@ def deeplabv3plus(
     encoder_weights: None, "imagenet" (timm's hub) or a local safetensors file.
     output_stride: 16, or 8 for maps twice as fine.
     rates: dilations of the ASPP; None for 6, 12 and 18 at stride 16 and twice these at stride 8.
+    gates, dual_attention, auxiliary: see `blocks.switches`.
 
     The others are those of `DeepLabV3Plus`.
     """
@@ -168,6 +183,7 @@ def deeplabv3plus(
         separable_convolutions=separable_convolutions,
         convolutions=convolutions,
         project_kernel=project_kernel,
+        switches=Switches(gates, dual_attention, auxiliary),
     )
 
 
@@ -194,6 +210,9 @@ def deeplabv3plus_smp(
     output_stride: int = 16,
     channels: int = 256,
     rates: Sequence[int] = (12, 24, 36),
+    gates: str | None = None,
+    dual_attention: bool = False,
+    auxiliary: bool = False,
 ) -> AlignedDeepLabV3Plus:
     """DeepLabV3+ as segmentation-models-pytorch builds it.
 
@@ -202,7 +221,9 @@ def deeplabv3plus_smp(
     output_stride: 16, or 8 for maps twice as fine.
     channels: of the ASPP and the decoder.
     rates: dilations of the ASPP; that library takes the same ones at both strides.
+    gates, dual_attention, auxiliary: see `blocks.switches`.
     """
     body = dilated_encoder(encoder, in_channels=in_channels, weights=encoder_weights, output_stride=output_stride)
     dilate_evenly(body)
-    return AlignedDeepLabV3Plus(leaves, body, channels=channels, rates=rates)
+    switches = Switches(gates, dual_attention, auxiliary)
+    return AlignedDeepLabV3Plus(leaves, body, channels=channels, rates=rates, switches=switches)

@@ -7,22 +7,26 @@ small_v2. Interpolation uses half-pixel centres, as in the authors' first releas
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor, nn
 
 from figureground.networks.blocks.convolution import ConvNormReLU
-from figureground.networks.blocks.frame import SegmentationNetwork, resize_logits
+from figureground.networks.blocks.frame import resize_logits
+from figureground.networks.blocks.switches import OFF, EncoderDecoder, Switches
 from figureground.networks.encoders import TimmEncoder
 from figureground.networks.encoders.hrnet import concatenated, hrnet_encoder
 from figureground.networks.registry import register
 
 
-class HRNet(SegmentationNetwork):
+class HRNet(EncoderDecoder):
     """HRNet's concatenated maps, mixed and classified at stride 4.
 
     encoder: of `hrnet_encoder`.
     """
 
-    def __init__(self, leaves: int, encoder: TimmEncoder) -> None:
+    def __init__(self, leaves: int, encoder: TimmEncoder, switches: Switches = OFF) -> None:
         super().__init__(multiple=32, least=32)
         self.encoder = encoder
         width = sum(encoder.channels)
@@ -30,10 +34,11 @@ class HRNet(SegmentationNetwork):
         for module in self.head.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=0.001)
+        self.switch_on(switches, leaves, reads=encoder.channels)
 
-    def compute(self, x: Tensor) -> Tensor:
-        """(N, C, H, W), sides multiples of 32 -> logits (N, leaves, H, W)."""
-        return resize_logits(self.head(concatenated(self.encoder(x))), x.shape[-2:])
+    def decode(self, maps: Sequence[Tensor], size: torch.Size) -> Tensor:
+        """Maps at strides 4 to 32 -> logits (N, leaves, H, W)."""
+        return resize_logits(self.head(concatenated(self.attend(maps))), size)
 
 
 @register(
@@ -54,11 +59,20 @@ class HRNet(SegmentationNetwork):
     },
 )
 def hrnet(
-    *, leaves: int = 1, in_channels: int = 3, encoder: str = "hrnet_w18", encoder_weights: str | None = None
+    *,
+    leaves: int = 1,
+    in_channels: int = 3,
+    encoder: str = "hrnet_w18",
+    encoder_weights: str | None = None,
+    gates: str | None = None,
+    dual_attention: bool = False,
+    auxiliary: bool = False,
 ) -> HRNet:
     """HRNetV2: full-width high resolution throughout, four parallel scales fused by addition.
 
     encoder: name of one of timm's HRNets.
     encoder_weights: None, "imagenet" (timm's hub) or a local safetensors file.
+    gates, dual_attention, auxiliary: see `blocks.switches`.
     """
-    return HRNet(leaves, hrnet_encoder(encoder, in_channels=in_channels, weights=encoder_weights))
+    body = hrnet_encoder(encoder, in_channels=in_channels, weights=encoder_weights)
+    return HRNet(leaves, body, Switches(gates, dual_attention, auxiliary))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from figureground.networks.blocks.convolution import ConvNormReLU, he_normal
 from figureground.networks.blocks.frame import SegmentationNetwork, resize_logits
 from figureground.networks.blocks.object_context import OCRHead
+from figureground.networks.blocks.switches import OFF, Switches, map_attention
 from figureground.networks.encoders import TimmEncoder
 from figureground.networks.encoders.dilated import dilated_encoder
 from figureground.networks.encoders.hrnet import concatenated, hrnet_encoder
@@ -27,14 +28,15 @@ class HighResolutionTrunk(nn.Module):
 
     multiple = 32
 
-    def __init__(self, encoder: TimmEncoder) -> None:
+    def __init__(self, encoder: TimmEncoder, switches: Switches = OFF) -> None:
         super().__init__()
         self.encoder = encoder
         self.channels = (sum(encoder.channels), sum(encoder.channels))
+        self.attend = map_attention(encoder.channels, switches)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, C, H, W), sides multiples of 32 -> maps for the coarse and the final segmentation."""
-        features = concatenated(self.encoder(x))
+        features = concatenated(self.attend(self.encoder(x)))
         return features, features
 
     def regions(self, leaves: int) -> nn.Sequential:
@@ -51,15 +53,16 @@ class DilatedTrunk(nn.Module):
 
     multiple = 8
 
-    def __init__(self, encoder: TimmEncoder, hidden: int) -> None:
+    def __init__(self, encoder: TimmEncoder, hidden: int, switches: Switches = OFF) -> None:
         super().__init__()
         self.encoder = encoder
         self.hidden = hidden
         self.channels = (encoder.channels[-2], encoder.channels[-1])
+        self.attend = map_attention(self.channels, switches)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, C, H, W), sides multiples of 8 -> maps for the coarse and the final segmentation."""
-        *_, coarse, fine = self.encoder(x)
+        coarse, fine = self.attend(self.encoder(x)[-2:])
         return coarse, fine
 
     def regions(self, leaves: int) -> nn.Sequential:
@@ -131,18 +134,23 @@ def ocrnet(
     channels: int = 512,
     key_channels: int = 256,
     background_region: bool = True,
+    gates: str | None = None,
+    dual_attention: bool = False,
 ) -> OCRNet:
     """OCRNet: every pixel described by the regions of a first segmentation that it resembles.
 
     encoder: name of one of timm's HRNets, or of a timm model that can be dilated to stride 8, such as "resnet101".
     encoder_weights: None, "imagenet" (timm's hub) or a local safetensors file.
+    gates, dual_attention: see `blocks.switches`. There is no ``auxiliary``: this network always has its first
+        segmentation as one.
 
     The others are those of `OCRHead`.
     """
+    switches = Switches(gates, dual_attention)
     trunk: HighResolutionTrunk | DilatedTrunk
     if encoder.startswith("hrnet_"):
-        trunk = HighResolutionTrunk(hrnet_encoder(encoder, in_channels=in_channels, weights=encoder_weights))
+        trunk = HighResolutionTrunk(hrnet_encoder(encoder, in_channels=in_channels, weights=encoder_weights), switches)
     else:
         body = dilated_encoder(encoder, in_channels=in_channels, weights=encoder_weights, output_stride=8)
-        trunk = DilatedTrunk(body, hidden=channels)
+        trunk = DilatedTrunk(body, channels, switches)
     return OCRNet(leaves, trunk, channels=channels, key_channels=key_channels, background_region=background_region)

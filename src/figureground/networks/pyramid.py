@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from figureground.errors import NetworkError
-from figureground.networks.blocks.frame import SegmentationNetwork
+from figureground.networks.blocks.switches import OFF, EncoderDecoder, Switches
 from figureground.networks.encoders import TimmEncoder
 from figureground.networks.registry import register
 
@@ -54,10 +54,10 @@ class Context(nn.Module):
         return torch.as_tensor(y + self.wide(y) + mean)
 
 
-class Pyramid(SegmentationNetwork):
+class Pyramid(EncoderDecoder):
     """Encoder, context, and one refinement per stride; logits at the finest stride are upsampled to the image."""
 
-    def __init__(self, encoder: TimmEncoder, *, leaves: int, widths: Sequence[int]) -> None:
+    def __init__(self, encoder: TimmEncoder, *, leaves: int, widths: Sequence[int], switches: Switches = OFF) -> None:
         super().__init__(multiple=encoder.strides[-1], least=1)
         self.encoder = encoder
         channels = encoder.channels
@@ -70,10 +70,11 @@ class Pyramid(SegmentationNetwork):
             self.refine.append(_conv_bn_relu(width, narrower, 3))
             width = narrower
         self.head = nn.Conv2d(width, leaves, 3, padding=1)
+        self.switch_on(switches, leaves, reads=channels)
 
-    def compute(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, C, H, W), both sides multiples of the coarsest stride -> (N, leaves, H, W)."""
-        *skips, coarsest = self.encoder(x)
+    def decode(self, maps: Sequence[torch.Tensor], size: torch.Size) -> torch.Tensor:
+        """Maps at all strides, finest first -> (N, leaves, H, W)."""
+        *skips, coarsest = self.attend(maps)
         y = self.context(coarsest)
         for lateral, refine, skip in zip(self.laterals, self.refine, reversed(skips), strict=True):
             y = refine(_upsampled(y, 2) + lateral(skip))
@@ -104,6 +105,9 @@ def pyramid(
     encoder: str = "mobilenetv2_100",
     encoder_weights: str | None = None,
     widths: Sequence[int] = (128, 96, 64, 48, 24),
+    gates: str | None = None,
+    dual_attention: bool = False,
+    auxiliary: bool = False,
 ) -> nn.Module:
     """Light feature pyramid over a timm encoder.
 
@@ -113,6 +117,9 @@ def pyramid(
         encoder: a timm model name.
         encoder_weights: None, "imagenet" (timm's hub) or a local safetensors file.
         widths: channels at strides 32, 16, 8, 4 and 2; one for each stride of the encoder.
+        gates: None, or a form of attention-boosting gates; see `blocks.switches`, also for the next two.
+        dual_attention: HSNet's dual attention on the finest map.
+        auxiliary: a second output for training, "aux_encoder".
 
     Raises:
         NetworkError: an unknown encoder, one whose strides are not each twice the last, or weights that do not fit.
@@ -122,4 +129,4 @@ def pyramid(
         raise NetworkError(
             f"the strides of '{encoder}' are {body.strides}", remedy="use an encoder that halves at every level"
         )
-    return Pyramid(body, leaves=leaves, widths=widths)
+    return Pyramid(body, leaves=leaves, widths=widths, switches=Switches(gates, dual_attention, auxiliary))

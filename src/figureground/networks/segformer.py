@@ -2,12 +2,15 @@
 
 Published checkpoints load under the names of ``transformers``, the authors' release, segmentation-models-pytorch and,
 for the encoder, mmsegmentation. The image is not padded: like the originals, every stage rounds odd sizes up.
+
+`sersegformer` adds to this network what HolyBayes/FastSeg adds to it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +18,8 @@ from torch import Tensor, nn
 
 from figureground.errors import NetworkError, suggest
 from figureground.networks.blocks.convolution import ConvNormReLU, he_normal
-from figureground.networks.blocks.frame import SegmentationNetwork, resize_logits
+from figureground.networks.blocks.frame import resize_logits
+from figureground.networks.blocks.switches import OFF, EncoderDecoder, Switches
 from figureground.networks.encoders.mit import VARIANTS, MiT, init_as_released, to_map, to_tokens
 from figureground.networks.encoders.mit_keys import our_tensors
 from figureground.networks.registry import register
@@ -44,24 +48,36 @@ class LinearDecoder(nn.Module):
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Maps (N, channels[i], h_i, w_i), finest first -> logits (N, leaves, h_0, w_0)."""
-        size = maps[0].shape[-2:]
-        projected = [to_map(project(to_tokens(x)), x.shape[-2:]) for project, x in zip(self.project, maps, strict=True)]
-        coarse = [F.interpolate(x, size=size, mode="bilinear", align_corners=False) for x in projected[:0:-1]]
-        logits: Tensor = self.classify(self.dropout(self.fuse(torch.cat([*coarse, projected[0]], dim=1))))
+        logits: Tensor = self.classify(self.mix(self.projected(maps)))
         return logits
 
+    def projected(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Maps (N, channels[i], h_i, w_i) -> maps (N, width, h_i, w_i)."""
+        return [to_map(project(to_tokens(x)), x.shape[-2:]) for project, x in zip(self.project, maps, strict=True)]
 
-class SegFormer(SegmentationNetwork):
-    """MiT and a `LinearDecoder`; logits at stride 4 are upsampled bilinearly."""
+    def mix(self, maps: Sequence[Tensor]) -> Tensor:
+        """Projected maps (N, width, h_i, w_i), finest first -> what is classified, (N, width, h_0, w_0)."""
+        size = maps[0].shape[-2:]
+        coarse = [F.interpolate(x, size=size, mode="bilinear", align_corners=False) for x in maps[:0:-1]]
+        mixed: Tensor = self.dropout(self.fuse(torch.cat([*coarse, maps[0]], dim=1)))
+        return mixed
 
-    def __init__(self, leaves: int, encoder: MiT, width: int) -> None:
+
+class SegFormer(EncoderDecoder):
+    """MiT and a `LinearDecoder`; logits at stride 4 are upsampled bilinearly.
+
+    switches: with gates that stand in the encoder, the other two.
+    """
+
+    def __init__(self, leaves: int, encoder: MiT, width: int, switches: Switches = OFF) -> None:
         super().__init__(multiple=1, least=32)
         self.encoder = encoder
         self.head = LinearDecoder(encoder.channels, leaves, width)
+        self.switch_on(switches, leaves, reads=encoder.channels)
 
-    def compute(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> logits (N, leaves, H, W)."""
-        return resize_logits(self.head(self.encoder(x)), x.shape[-2:])
+    def decode(self, maps: Sequence[Tensor], size: torch.Size) -> Tensor:
+        """Maps at strides 4 to 32 -> logits (N, leaves, H, W)."""
+        return resize_logits(self.head(self.attend(maps)), size)
 
     def load_published(self, state: Mapping[str, Tensor]) -> TransferReport:
         """Take over what fits of a published checkpoint, in place; a classifier for other classes stays new.
@@ -71,14 +87,35 @@ class SegFormer(SegmentationNetwork):
         return transfer(self, our_tensors(state))
 
 
+def mit_encoder(name: str, *, weights: str | None, **options: Any) -> MiT:
+    """The MiT of that name; NetworkError names the nearest for an unknown one, or says which weights do not fit.
+
+    weights: None, or a safetensors file of a SegFormer or MiT under any published names.
+    options: of `MiT`.
+    """
+    if name not in VARIANTS:
+        raise NetworkError(f"there is no MiT encoder '{name}'", remedy=suggest(name, VARIANTS))
+    widths, depths = VARIANTS[name]
+    body = MiT(widths, depths, **options)
+    if weights is not None:
+        _load_encoder(body, Path(weights))
+    return body
+
+
+def decoder_width_of(encoder: str) -> int:
+    """The paper's width of the decoder over that MiT."""
+    return _WIDTHS.get(encoder, _WIDTH)
+
+
 def _load_encoder(encoder: MiT, path: Path) -> None:
     tensors = our_tensors(read_tensors(path))
     prefix = "encoder."
     own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     report = transfer(encoder, own)
-    if report.new:
+    missing = [name for name in report.new if ".gate." not in name]  # which no published checkpoint has
+    if missing:
         raise NetworkError(
-            f"{path} does not fit the encoder: {len(report.new)} tensors are missing, first '{report.new[0]}'",
+            f"{path} does not fit the encoder: {len(missing)} tensors are missing, first '{missing[0]}'",
             remedy="use the weights of the same MiT variant",
         )
 
@@ -111,6 +148,9 @@ def segformer(
     encoder_weights: str | None = None,
     decoder_width: int | None = None,
     drop_path: float = 0.1,
+    gates: str | None = None,
+    dual_attention: bool = False,
+    auxiliary: bool = False,
 ) -> SegFormer:
     """SegFormer: a hierarchical transformer encoder and a decoder of linear layers.
 
@@ -118,11 +158,9 @@ def segformer(
     encoder_weights: None, or a local safetensors file of a SegFormer or MiT under any published names.
     decoder_width: channels of the decoder; None for the paper's, 256 for B0 and B1 and 768 for the others.
     drop_path: chance of the last block to be left out in training.
+    gates: None, or a form of attention-boosting gates inside of the encoder, where `MiT` says.
+    dual_attention, auxiliary: see `blocks.switches`.
     """
-    if encoder not in VARIANTS:
-        raise NetworkError(f"there is no MiT encoder '{encoder}'", remedy=suggest(encoder, VARIANTS))
-    widths, depths = VARIANTS[encoder]
-    body = MiT(widths, depths, in_channels=in_channels, drop_path=drop_path)
-    if encoder_weights is not None:
-        _load_encoder(body, Path(encoder_weights))
-    return SegFormer(leaves, body, decoder_width or _WIDTHS.get(encoder, _WIDTH))
+    body = mit_encoder(encoder, weights=encoder_weights, in_channels=in_channels, drop_path=drop_path, gate=gates)
+    switches = Switches(dual_attention=dual_attention, auxiliary=auxiliary)
+    return SegFormer(leaves, body, decoder_width or decoder_width_of(encoder), switches)

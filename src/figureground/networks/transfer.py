@@ -13,14 +13,13 @@ from torch import Tensor, nn
 
 from figureground.errors import NetworkError
 
-_COLOURS = 3
-
 
 @dataclass(frozen=True)
 class TransferReport:
     """What `transfer` did.
 
     copied: the network's tensors that now have the checkpoint's values.
+    widened: those among them that read more channels than in the checkpoint, and start with zeros for the others.
     new: the network's tensors that kept their own, because the checkpoint lacks them or has another shape.
     ignored: the checkpoint's tensors that found no place.
     """
@@ -28,9 +27,12 @@ class TransferReport:
     copied: tuple[str, ...]
     new: tuple[str, ...]
     ignored: tuple[str, ...]
+    widened: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         parts = [f"{len(self.copied)} tensors copied"]
+        if self.widened:
+            parts[0] += f", {len(self.widened)} of them with zeros for further input channels"
         for names, what in ((self.new, "new"), (self.ignored, "ignored")):
             if names:
                 parts.append(f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})")
@@ -50,22 +52,24 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 def transfer(network: nn.Module, state: Mapping[str, Tensor]) -> TransferReport:
     """Copy from ``state`` every tensor that ``network`` has under the same name and shape, in place.
 
-    A first convolution that sees more channels than the three colours of the checkpoint's gets zeros for the others,
-    so that depth starts without effect.
+    A layer that reads further channels after those of the checkpoint's gets zeros for them, so that what is new,
+    such as depth beside the colours, starts without effect.
 
     Raises NetworkError when no tensor fits.
     """
-    copied, new = [], []
+    copied, new, widened = [], [], []
+    mixing = _weights_that_mix(network)
     with torch.no_grad():
         for name, mine in network.state_dict().items():
             given = state.get(name)
             if given is not None and given.shape == mine.shape:
                 mine.copy_(given)
                 copied.append(name)
-            elif given is not None and _is_stem_of_colours(given, mine):
+            elif given is not None and name in mixing and _reads_more(mine, given):
                 mine.zero_()
-                mine[:, :_COLOURS] = given
+                mine[:, : given.shape[1]] = given
                 copied.append(name)
+                widened.append(name)
             elif not name.endswith("num_batches_tracked"):  # a count, no weight
                 new.append(name)
     if not copied:
@@ -73,9 +77,19 @@ def transfer(network: nn.Module, state: Mapping[str, Tensor]) -> TransferReport:
             "no tensor of the checkpoint fits the network", remedy="use a checkpoint of the same architecture"
         )
     taken = set(copied)
-    return TransferReport(tuple(copied), tuple(new), tuple(name for name in state if name not in taken))
+    ignored = tuple(name for name in state if name not in taken)
+    return TransferReport(tuple(copied), tuple(new), ignored, tuple(widened))
 
 
-def _is_stem_of_colours(given: Tensor, mine: Tensor) -> bool:
-    without_channels = (given.shape[0], *given.shape[2:]) == (mine.shape[0], *mine.shape[2:])
-    return given.ndim == 4 == mine.ndim and without_channels and given.shape[1] == _COLOURS < mine.shape[1]
+def _weights_that_mix(network: nn.Module) -> set[str]:
+    """Names of the weights whose second dimension is the channels read, all of them by every output."""
+    return {
+        f"{name}.weight"
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
+    }
+
+
+def _reads_more(mine: Tensor, given: Tensor) -> bool:
+    same = given.ndim == mine.ndim and (given.shape[0], *given.shape[2:]) == (mine.shape[0], *mine.shape[2:])
+    return same and given.shape[1] < mine.shape[1]

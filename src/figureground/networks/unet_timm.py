@@ -14,18 +14,18 @@ from torch import Tensor, nn
 
 from figureground.errors import NetworkError
 from figureground.networks.blocks.convolution import ConvNormReLU, he_normal
-from figureground.networks.blocks.frame import SegmentationNetwork
+from figureground.networks.blocks.switches import OFF, EncoderDecoder, Switches
 from figureground.networks.encoders import TimmEncoder
 from figureground.networks.registry import register
 
 
-class EncoderUNet(SegmentationNetwork):
+class EncoderUNet(EncoderDecoder):
     """Encoder of five strides and five double convolutions on the way up; the image is padded to a multiple of 32.
 
     widths: channels of the way up at strides 16, 8, 4, 2 and 1.
     """
 
-    def __init__(self, leaves: int, encoder: TimmEncoder, widths: Sequence[int]) -> None:
+    def __init__(self, leaves: int, encoder: TimmEncoder, widths: Sequence[int], switches: Switches = OFF) -> None:
         if len(widths) != len(encoder.channels):
             raise NetworkError(
                 f"{len(widths)} widths do not fit an encoder with {len(encoder.channels)} strides",
@@ -41,10 +41,11 @@ class EncoderUNet(SegmentationNetwork):
         )
         self.classify = nn.Conv2d(widths[-1], leaves, 3, padding=1)
         he_normal([*self.blocks.modules(), self.classify])
+        self.switch_on(switches, leaves, reads=encoder.channels)
 
-    def compute(self, x: Tensor) -> Tensor:
-        """(N, C, H, W), sides multiples of 32 -> logits (N, leaves, H, W)."""
-        *skips, x = self.encoder(x)
+    def decode(self, maps: Sequence[Tensor], size: torch.Size) -> Tensor:
+        """Maps at strides 2 to 32 -> logits (N, leaves, H, W)."""
+        *skips, x = self.attend(maps)
         for block in self.blocks:
             x = F.interpolate(x, scale_factor=2.0, mode="nearest")
             x = block(torch.cat([x, skips.pop()], dim=1) if skips else x)
@@ -72,11 +73,16 @@ def unet_timm(
     encoder: str = "resnet34",
     encoder_weights: str | None = None,
     widths: Sequence[int] = (256, 128, 64, 32, 16),
+    gates: str | None = None,
+    dual_attention: bool = False,
+    auxiliary: bool = False,
 ) -> EncoderUNet:
     """U-Net over any timm encoder, as segmentation-models-pytorch builds it.
 
     encoder: name of a timm model with strides 2 to 32.
     encoder_weights: None, "imagenet" (timm's hub) or a local safetensors file.
     widths: channels of the way up at strides 16, 8, 4, 2 and 1.
+    gates, dual_attention, auxiliary: see `blocks.switches`.
     """
-    return EncoderUNet(leaves, TimmEncoder(encoder, in_channels=in_channels, weights=encoder_weights), widths)
+    body = TimmEncoder(encoder, in_channels=in_channels, weights=encoder_weights)
+    return EncoderUNet(leaves, body, widths, Switches(gates, dual_attention, auxiliary))

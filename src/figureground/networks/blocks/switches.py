@@ -1,0 +1,104 @@
+"""Optional modules that mean the same on every network which reads maps from an encoder.
+
+| switch | what it adds |
+| --- | --- |
+| gates | every map that the decoder reads, plus its gate (`attention_boosting`) |
+| dual_attention | HSNet's dual attention on the finest of these maps (`dual_attention`) |
+| auxiliary | a segmentation of the encoder's last map but one, the output "aux_encoder" of training (`auxiliary`) |
+
+All are off by default. What is off has no tensors and takes nothing from the random numbers, so a network without
+switches is the same, weight by weight, as if there were none; and its checkpoints fit where switches are on.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from figureground.networks.blocks.attention_boosting import Boosted
+from figureground.networks.blocks.auxiliary import AuxiliaryHead
+from figureground.networks.blocks.dual_attention import DualAttention
+from figureground.networks.blocks.frame import SegmentationNetwork, resize_logits
+
+
+@dataclass(frozen=True)
+class Switches:
+    """What is on.
+
+    gates: None, or a form of `attention_boosting.Gate`.
+    """
+
+    gates: str | None = None
+    dual_attention: bool = False
+    auxiliary: bool = False
+
+
+OFF = Switches()
+"""Nothing is on."""
+
+
+class MapAttention(nn.Module):
+    """Maps (N, channels[i], h_i, w_i), finest first -> the same shapes, boosted and attended.
+
+    channels: of the maps.
+    """
+
+    def __init__(self, channels: Sequence[int], *, gates: str | None, dual_attention: bool) -> None:
+        super().__init__()
+        self.gates = nn.ModuleList(Boosted(nn.Identity(), width, gates) for width in channels if gates is not None)
+        self.finest = DualAttention(channels[0]) if dual_attention else None
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Maps, finest first."""
+        boosted = [gate(x) for gate, x in zip(self.gates, maps, strict=True)] if self.gates else list(maps)
+        if self.finest is not None:
+            boosted[0] = self.finest(boosted[0])
+        return boosted
+
+
+def map_attention(channels: Sequence[int], switches: Switches) -> nn.Module:
+    """What stands between an encoder and its decoder, which reads maps of these channels: nothing, or attention."""
+    if switches.gates is None and not switches.dual_attention:
+        return nn.Identity()
+    return MapAttention(channels, gates=switches.gates, dual_attention=switches.dual_attention)
+
+
+class EncoderDecoder(SegmentationNetwork):
+    """An encoder, and a decoder that reads its maps; the switches apply.
+
+    A subclass sets `encoder`, writes `decode`, in which it gives the maps it reads to `attend`, and at the end of its
+    ``__init__`` calls `switch_on`.
+    """
+
+    encoder: nn.Module
+    attend: nn.Module
+    auxiliary: nn.Module | None
+
+    def switch_on(self, switches: Switches, leaves: int, *, reads: Sequence[int]) -> None:
+        """Add the modules that are switched on.
+
+        reads: channels of the maps that the decoder reads, finest first.
+        """
+        self.attend = map_attention(reads, switches)
+        inner: int = self.encoder.channels[-2]  # type: ignore[index, assignment]
+        self.auxiliary = AuxiliaryHead(inner, leaves) if switches.auxiliary else None
+
+    @abstractmethod
+    def decode(self, maps: Sequence[Tensor], size: torch.Size) -> Tensor:
+        """The encoder's maps of a padded image of ``size`` (H, W) -> logits (N, leaves, H, W)."""
+
+    def compute(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> logits (N, leaves, H, W)."""
+        return self.decode(self.encoder(x), x.shape[-2:])
+
+    def compute_training(self, x: Tensor) -> dict[str, Tensor]:
+        """'logits', and 'aux_encoder' where it is switched on, each (N, leaves, H, W)."""
+        maps = self.encoder(x)
+        outputs = {"logits": self.decode(maps, x.shape[-2:])}
+        if self.auxiliary is not None:
+            outputs["aux_encoder"] = resize_logits(self.auxiliary(maps[-2]), x.shape[-2:])
+        return outputs
