@@ -103,5 +103,7 @@ def test_bfloat16_is_summed_in_float32(target):
 
 def test_a_recipe_can_name_every_loss(logits, target):
     for loss in LOSSES.values():
-        given = {"labels": LEAVES} if "labels" in inspect.signature(loss).parameters else {}
+        output, _, *options = inspect.signature(loss).parameters
+        given = {"labels": LEAVES} if "labels" in options else {}
+        assert output in ("logits", "nodes", "embedding")
         assert torch.isfinite(loss(logits, target, **given))
