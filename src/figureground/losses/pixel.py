@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch.nn import functional as F
 
@@ -10,7 +13,15 @@ from figureground.losses.background import IGNORE, with_background
 
 
 def cross_entropy(
-    logits: torch.Tensor, target: torch.Tensor, *, boundary_weight: float = 0.0, boundary_width: int = 5
+    logits: torch.Tensor,
+    target: torch.Tensor,
+    *,
+    boundary_weight: float = 0.0,
+    boundary_width: int = 5,
+    class_weights: Sequence[float] | None = None,
+    label_smoothing: float = 0.0,
+    hard_below: float = 1.0,
+    hard_share: float = 0.0,
 ) -> torch.Tensor:
     """Mean cross-entropy of the leaves and the background; with one leaf this is binary cross-entropy.
 
@@ -19,14 +30,54 @@ def cross_entropy(
         target: (N, H, W) int64: 0 background, k + 1 leaf k, 255 not counted.
         boundary_weight: pixels within `boundary_width // 2` of a change of class count `1 + boundary_weight` times.
         boundary_width: odd side of the square neighbourhood in pixels.
+        class_weights: of background and then each leaf; a pixel counts with its class's weight.
+        label_smoothing: share of the target that is spread over all classes, 0 to 1.
+        hard_below: only pixels whose own class has less than this probability count (online hard example mining,
+            Shrivastava et al., arXiv:1604.03540, by threshold); 1 is off.
+        hard_share: at least this share of the pixels counts all the same, the hardest first.
 
-    A batch without a pixel that counts costs nothing. Raises RecipeError for an even `boundary_width`.
+    A batch without a pixel that counts costs nothing.
+
+    Raises:
+        RecipeError: an even `boundary_width`, or a number of class weights that is not one more than there are leaves.
     """
-    losses = F.cross_entropy(with_background(logits), target, ignore_index=IGNORE, reduction="none")
-    weights = (target != IGNORE).float()
+    scores = with_background(logits)
+    given = _class_weights(class_weights, scores)
+    losses = F.cross_entropy(
+        scores, target, given, ignore_index=IGNORE, reduction="none", label_smoothing=label_smoothing
+    )
+    weights = (target != IGNORE).to(losses.dtype)
+    if hard_below < 1:
+        weights = weights * _hard(scores, target, hard_below, hard_share)
     if boundary_weight > 0:
         weights = weights * (1 + boundary_weight * near_boundary(target, boundary_width))
-    return (losses * weights).sum() / weights.sum().clamp(min=1)
+    # The loss of a pixel has its class's weight in it already; the mean has to divide by it too.
+    counted = weights if given is None else weights * given[target.where(target != IGNORE, 0)]
+    total = counted.sum()
+    return (losses * weights).sum() / total.where(total > 0, 1)
+
+
+def _class_weights(weights: Sequence[float] | None, scores: torch.Tensor) -> torch.Tensor | None:
+    if weights is None:
+        return None
+    if len(weights) != scores.shape[1] or min(weights) < 0:
+        raise RecipeError(
+            f"{len(weights)} class weights for background and {scores.shape[1] - 1} leaves",
+            remedy=f"give {scores.shape[1]} numbers that are not negative, the background's first",
+        )
+    return scores.new_tensor(weights)
+
+
+def _hard(scores: torch.Tensor, target: torch.Tensor, below: float, share: float) -> torch.Tensor:
+    """(N, H, W) bool: counted pixels of low probability for their own class, at least `share` of the counted."""
+    counted = target != IGNORE
+    own = scores.detach().softmax(1).gather(1, target.where(counted, 0).unsqueeze(1)).squeeze(1)
+    own = own.where(counted, 2.0)  # behind every pixel that counts
+    easiest = below
+    least = math.ceil(share * int(counted.sum()))
+    if least > 0:
+        easiest = max(below, float(own.flatten().kthvalue(least).values))
+    return own <= easiest if easiest > below else own < below
 
 
 def near_boundary(target: torch.Tensor, width: int) -> torch.Tensor:

@@ -1,16 +1,22 @@
-"""Losses over regions rather than pixels."""
+"""Losses over regions rather than pixels: Dice, Tversky and Lovász."""
 
 from __future__ import annotations
 
 import torch
 
-from figureground.losses.background import one_hot, with_background
+from figureground.errors import RecipeError
+from figureground.losses.background import IGNORE, one_hot, with_background
 
 
 def soft_dice(
-    logits: torch.Tensor, target: torch.Tensor, *, per_image: bool = False, smooth: float = 1.0
+    logits: torch.Tensor,
+    target: torch.Tensor,
+    *,
+    per_image: bool = False,
+    smooth: float = 1.0,
+    squared: bool = False,
 ) -> torch.Tensor:
-    """One minus the soft Dice coefficient, averaged over the leaves (Milletari et al., arXiv:1606.04797, unsquared).
+    """One minus the soft Dice coefficient, averaged over the leaves (Milletari et al., arXiv:1606.04797).
 
     Sums run over the whole batch, or over each image where `per_image` is set. `smooth` is in pixels: it makes an
     empty target with an empty prediction a loss of zero rather than a division by zero.
@@ -20,12 +26,96 @@ def soft_dice(
         target: (N, H, W) int64: 0 background, k + 1 leaf k, 255 not counted.
         per_image: Dice of each image, then the mean.
         smooth: added to numerator and denominator.
+        squared: squares in the denominator, as in the paper; plain sums otherwise.
     """
-    scores = with_background(logits)
-    hot, counted = one_hot(target, scores.shape[1])
-    probabilities = scores.softmax(1)[:, 1:] * counted
-    leaves = hot[:, 1:]
-    dims = (2, 3) if per_image else (0, 2, 3)
+    probabilities, leaves = _maps(logits, target)
+    dims = _summed(per_image)
     overlap = (probabilities * leaves).sum(dims)
-    total = probabilities.sum(dims) + leaves.sum(dims)
+    total = (probabilities**2 if squared else probabilities).sum(dims) + leaves.sum(dims)
     return (1 - (2 * overlap + smooth) / (total + smooth)).mean()
+
+
+def tversky(
+    logits: torch.Tensor,
+    target: torch.Tensor,
+    *,
+    alpha: float = 0.3,
+    beta: float = 0.7,
+    gamma: float = 1.0,
+    per_image: bool = False,
+    smooth: float = 1.0,
+) -> torch.Tensor:
+    """One minus the Tversky index, averaged over the leaves (Salehi et al., arXiv:1706.05721).
+
+    `alpha` weighs what was found where nothing is, `beta` what was missed; one half each is soft Dice, one each soft
+    IoU. With `gamma` above 1 leaves that are nearly right count less: focal Tversky (Abraham and Khan,
+    arXiv:1810.07842, whose exponent is 1 / gamma with gamma 4/3).
+
+    Args:
+        logits: (N, K, H, W), one map per leaf.
+        target: (N, H, W) int64: 0 background, k + 1 leaf k, 255 not counted.
+        alpha: weight of false positives.
+        beta: weight of false negatives.
+        gamma: exponent of one minus the index is 1 / gamma.
+        per_image: the index of each image, then the mean.
+        smooth: pixels added to numerator and denominator.
+    """
+    probabilities, leaves = _maps(logits, target)
+    dims = _summed(per_image)
+    overlap = (probabilities * leaves).sum(dims)
+    wrong = alpha * (probabilities.sum(dims) - overlap) + beta * (leaves.sum(dims) - overlap)
+    rest = 1 - (overlap + smooth) / (overlap + wrong + smooth)
+    # A power below one has no finite slope at zero.
+    return rest.clamp(min=1e-7).pow(1 / gamma).mean() if gamma != 1 else rest.mean()
+
+
+def lovasz(
+    logits: torch.Tensor, target: torch.Tensor, *, per_image: bool = False, background: bool = True
+) -> torch.Tensor:
+    """Lovász-softmax: the convex extension of one minus IoU (Berman et al., arXiv:1705.08790), over classes present.
+
+    A set of pixels in which none counts costs nothing.
+
+    Args:
+        logits: (N, K, H, W), one map per leaf.
+        target: (N, H, W) int64: 0 background, k + 1 leaf k, 255 not counted.
+        per_image: each image for itself, then the mean; memory then grows with one image rather than the batch.
+        background: whether the background is one of the classes.
+    """
+    probabilities = with_background(logits).softmax(1)
+    sets = zip(probabilities.split(1), target.split(1), strict=True) if per_image else [(probabilities, target)]
+    losses = [_lovasz_of_set(p, t, 0 if background else 1) for p, t in sets]
+    return torch.stack(losses).mean()
+
+
+def _lovasz_of_set(probabilities: torch.Tensor, target: torch.Tensor, first: int) -> torch.Tensor:
+    counted = target != IGNORE
+    rows, truth = probabilities.movedim(1, -1)[counted], target[counted]
+    present = [label for label in truth.unique().tolist() if label >= first]
+    losses = [_lovasz_of_class(rows[:, label], truth == label) for label in present]
+    return torch.stack(losses).mean() if losses else rows.sum() * 0
+
+
+def _lovasz_of_class(probability: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+    errors, order = (inside.to(probability.dtype) - probability).abs().sort(descending=True)
+    sorted_inside = inside[order].to(probability.dtype)
+    missed = sorted_inside.cumsum(0)
+    found = (1 - sorted_inside).cumsum(0)
+    everything = missed[-1]
+    jaccard = 1 - (everything - missed) / (everything + found)
+    return (errors * torch.diff(jaccard, prepend=jaccard.new_zeros(1))).sum()
+
+
+def _maps(logits: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Leaf probabilities and one-hot leaves, both (N, K, H, W), zero where pixels do not count."""
+    scores = with_background(logits)
+    if int(target.where(target != IGNORE, 0).max()) >= scores.shape[1]:
+        raise RecipeError(
+            "a target names a label that is no leaf", remedy="use tree_dice where only whole people are marked"
+        )
+    hot, counted = one_hot(target, scores.shape[1])
+    return scores.softmax(1)[:, 1:] * counted, hot[:, 1:]
+
+
+def _summed(per_image: bool) -> tuple[int, ...]:
+    return (2, 3) if per_image else (0, 2, 3)

@@ -1,0 +1,170 @@
+"""Golden values of an independent implementation, on numbers that a hash of their name gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from figureground.errors import RecipeError
+from figureground.losses import IGNORE, active_boundary, boundary, cross_entropy, lovasz, soft_dice, tversky
+from figureground.losses.contour import signed_distance
+
+I = IGNORE  # noqa: E741 - as short as the numbers it stands among
+TARGET = torch.tensor(
+    [
+        [[0, 2, I, 1], [0, 0, 2, I], [1, 0, 0, 2], [I, 1, 0, 0]],
+        [[2, I, 1, 0], [0, 2, I, 1], [0, 0, 2, I], [1, 0, 0, 2]],
+    ]
+)
+
+
+@pytest.fixture
+def logits(hashed):
+    """Three classes as two leaves: the background's logit is taken from all."""
+    z = hashed("z", 2, 3, 4, 4, scale=8)
+    return z[:, 1:] - z[:, :1]
+
+
+@pytest.fixture
+def binary(hashed):
+    return hashed("z", 2, 3, 4, 4, scale=8)[:, :1], (TARGET == 1).long()
+
+
+@pytest.mark.parametrize(
+    ("loss", "options", "expected"),
+    [
+        (cross_entropy, {}, 2.37450895),
+        (cross_entropy, {"class_weights": (1, 2, 3)}, 2.78743619),
+        (cross_entropy, {"label_smoothing": 0.1}, 2.33672785),
+        (lovasz, {}, 0.81496210),
+        (lovasz, {"per_image": True}, 0.81714167),
+    ],
+)
+def test_golden(logits, loss, options, expected):
+    assert float(loss(logits, TARGET, **options)) == pytest.approx(expected, abs=2e-7)
+
+
+def test_golden_binary(binary):
+    assert float(cross_entropy(*binary)) == pytest.approx(1.38570395, abs=1e-7)
+    assert float(soft_dice(*binary, smooth=1e-5)) == pytest.approx(0.70450037, abs=1e-7)
+    assert float(soft_dice(*binary, smooth=1e-5, squared=True)) == pytest.approx(0.64859737, abs=1e-7)
+
+
+def test_tversky_is_that_of_smp(logits):
+    losses = pytest.importorskip("segmentation_models_pytorch.losses")
+    scores = torch.cat((torch.zeros_like(logits[:, :1]), logits), 1)
+    for alpha, beta in ((0.3, 0.7), (0.5, 0.5), (1.0, 1.0)):
+        theirs = losses.TverskyLoss(
+            "multiclass", classes=[1, 2], smooth=1.0, ignore_index=I, alpha=alpha, beta=beta, from_logits=True
+        )
+        ours = tversky(logits, TARGET, alpha=alpha, beta=beta)
+        torch.testing.assert_close(ours, theirs(scores, TARGET))
+
+
+def test_tversky_of_halves_is_dice_and_gamma_is_a_root(logits):
+    dice = soft_dice(logits, TARGET, smooth=2.0)
+    torch.testing.assert_close(tversky(logits, TARGET, alpha=0.5, beta=0.5, smooth=1.0), dice)
+    one = logits[:, :1], TARGET.where(TARGET != 2, 0)
+    rooted = tversky(*one, gamma=4 / 3)
+    torch.testing.assert_close(rooted, tversky(*one) ** 0.75)
+
+
+def test_lovasz_of_a_hard_prediction_is_one_minus_iou():
+    truth = torch.tensor([[[0, 0, 1, 1], [1, 1, 2, 2]]])
+    predicted = torch.tensor([[[0, 1, 1, 1], [1, 2, 2, 0]]])
+    scores = 80.0 * torch.nn.functional.one_hot(predicted, 3).movedim(-1, 1).double()
+    wanted = [1 - ((truth == c) & (predicted == c)).sum() / ((truth == c) | (predicted == c)).sum() for c in range(3)]
+    assert float(lovasz(scores[:, 1:] - scores[:, :1], truth)) == pytest.approx(float(sum(wanted) / 3), abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", [cross_entropy, soft_dice, tversky, lovasz, boundary, active_boundary])
+def test_nothing_that_counts_costs_nothing(loss):
+    logits = torch.randn(2, 2, 4, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    value = loss(logits, torch.full((2, 4, 4), I))
+    value.backward()
+    assert abs(value.item()) < 1e-6
+    assert torch.isfinite(logits.grad).all()
+
+
+@pytest.mark.parametrize("loss", [cross_entropy, soft_dice, tversky, lovasz, boundary, active_boundary])
+def test_ignored_pixels_get_no_gradient_and_half_precision_is_widened(logits, loss):
+    logits.requires_grad_()
+    loss(logits, TARGET).backward()
+    own = torch.isfinite(logits.grad).all()
+    assert own
+    if loss is not active_boundary:  # its contour looks at a pixel's neighbours too
+        assert not logits.grad.movedim(1, -1)[TARGET == I].any()
+    half = loss(logits.detach().bfloat16(), TARGET)
+    assert half.dtype == torch.float32
+    assert half.item() == pytest.approx(loss(logits, TARGET).item(), rel=0.05, abs=0.02)
+
+
+@pytest.mark.parametrize("loss", [lovasz, tversky, boundary])
+def test_gradients_are_those_of_finite_differences(logits, loss):
+    wide = logits[:1, :, :3, :3].clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda z: loss(z, TARGET[:1, :3, :3]), (wide,), atol=1e-4)
+
+
+# Hard examples
+
+
+def test_hard_examples_are_those_below_the_threshold(logits):
+    scores = torch.cat((torch.zeros_like(logits[:, :1]), logits), 1).log_softmax(1)
+    kept = [
+        -scores[n, int(TARGET[n, y, x]), y, x]
+        for n, y, x in np.ndindex(2, 4, 4)
+        if TARGET[n, y, x] != I and scores[n, int(TARGET[n, y, x]), y, x].exp() < 0.3
+    ]
+    assert 0 < len(kept) < 24
+    torch.testing.assert_close(cross_entropy(logits, TARGET, hard_below=0.3), torch.stack(kept).mean())
+
+
+def test_a_share_of_the_pixels_counts_however_easy():
+    truth = torch.tensor([[[1, 1, 1, 0]]])
+    logits = torch.tensor([[[[9.0, 5.0, 3.0, -7.0]]]])
+    losses = torch.nn.functional.softplus(torch.tensor([-9.0, -5.0, -3.0, -7.0]))
+    assert float(cross_entropy(logits, truth, hard_below=0.5)) == 0
+    half = cross_entropy(logits, truth, hard_below=0.5, hard_share=0.5)
+    torch.testing.assert_close(half, losses[[1, 2]].mean())
+
+
+def test_class_weights_that_do_not_fit_are_refused(logits):
+    with pytest.raises(RecipeError, match="give 3 numbers"):
+        cross_entropy(logits, TARGET, class_weights=(1, 2))
+
+
+# Contours
+
+
+def test_the_signed_distance_of_a_square(hashed):
+    mask = np.zeros((6, 6), bool)
+    mask[1:4, 2:5] = True
+    assert signed_distance(mask)[2].tolist() == [2, 1, 0, -1, 0, 1]
+    assert not signed_distance(~np.zeros((3, 3), bool)).any()
+    z = hashed("bd", 6, 6, scale=6)
+    value = boundary(z[None, None], torch.from_numpy(mask).long()[None], normalised=False)
+    assert float(value) == pytest.approx(0.53445835, abs=1e-7)
+
+
+def test_the_boundary_loss_is_least_at_the_truth():
+    mask = torch.zeros(1, 8, 8, dtype=torch.int64)
+    mask[:, 2:6, 2:6] = 1
+    right = (mask * 2.0 - 1).unsqueeze(1) * 20
+    moved = right.roll(2, -1)
+    assert boundary(right, mask) < boundary(moved, mask) < boundary(-right, mask)
+
+
+@pytest.mark.parametrize(("start", "sign"), [(25.0, 1), (20.0, 1), (12.0, -1), (7.0, -1)])
+def test_the_active_boundary_loss_draws_a_step_to_the_true_contour(start, sign):
+    columns = torch.arange(32.0)
+    truth = (columns >= 16).long().expand(1, 32, 32).contiguous()
+    place = torch.tensor(start, requires_grad=True)
+    scores = ((columns - place) * 1.5).clamp(-4, 4).expand(1, 1, 32, 32)
+    active_boundary(scores, truth, share=0.1).backward()
+    assert place.grad.item() * sign > 0
+
+
+def test_targets_of_whole_people_need_the_losses_of_the_tree(logits):
+    with pytest.raises(RecipeError, match="tree_dice"):
+        soft_dice(logits, TARGET + (TARGET == 2) * 3)
