@@ -7,6 +7,7 @@ from figureground.images.fetching import fetch, is_url
 from figureground.images.formats import IMAGE_SUFFIXES, is_image_path
 from figureground.images.reading import MAX_PIXELS, Source, read, size
 from figureground.images.resizing import resize, resize_map
+from figureground.images.rle import mask_from_coco, mask_from_rle, mask_to_rle
 from figureground.images.writing import encode, write, write_bytes
 
 __all__ = [
@@ -17,6 +18,9 @@ __all__ = [
     "fetch",
     "is_image_path",
     "is_url",
+    "mask_from_coco",
+    "mask_from_rle",
+    "mask_to_rle",
     "read",
     "resize",
     "resize_map",
