@@ -58,3 +58,66 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("bundle") / "tiny.onnx"
     bundle.save(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_parts_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of a few hundred bytes with the tree pascal-person-part; its parts are colours.
+
+    Pixels are taken for the leaf whose corner of the colour cube they are near: see `PART_COLORS`. Black is background.
+    """
+    onnx = pytest.importorskip("onnx")
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    from figureground.labels import LabelTree
+    from figureground.runtime.bundle import Bundle
+    from figureground.runtime.sizing import Sizing
+
+    labels = LabelTree.named("pascal-person-part")
+    corners = np.array([PART_COLORS[leaf.name] for leaf in labels.leaves], np.float32) / 255
+    # For a colour c in the cube, (2c - 1) . (2k - 1) is 3 at the corner k itself and at most 1 at any other.
+    weights = (2 * corners - 1) * 16
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["pixels", "scale"], ["scaled"]),
+            helper.make_node("Sub", ["scaled", "one"], ["centred"]),
+            helper.make_node("MatMul", ["centred", "weights"], ["scores"]),
+            helper.make_node("Sub", ["scores", "bias"], ["logits_last"]),
+            helper.make_node("Transpose", ["logits_last"], ["logits"], perm=[0, 3, 1, 2]),
+        ],
+        "tiny_parts",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", "h", "w", 3])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", len(corners), "h", "w"])],
+        [
+            helper.make_tensor("scale", TensorProto.FLOAT, [], [2 / 255]),
+            helper.make_tensor("one", TensorProto.FLOAT, [], [1.0]),
+            numpy_helper.from_array(weights.T.copy(), "weights"),
+            helper.make_tensor("bias", TensorProto.FLOAT, [], [32.0]),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(model)
+    bundle = Bundle.create(
+        model.SerializeToString(),
+        name="tiny-parts",
+        labels=labels,
+        sizing=Sizing(area=128 * 128),
+        threshold=0.5,
+        card={"description": "calls colours parts; for tests"},
+    )
+    path = tmp_path_factory.mktemp("bundle") / "tiny-parts.onnx"
+    bundle.save(path)
+    return path
+
+
+PART_COLORS = {
+    "head": (255, 0, 0),
+    "torso": (0, 255, 0),
+    "up_hand": (0, 0, 255),
+    "low_hand": (255, 255, 0),
+    "up_leg": (0, 255, 255),
+    "low_leg": (255, 0, 255),
+}
+"""The colours that the network of `tiny_parts_bundle` takes for parts."""

@@ -13,7 +13,7 @@ from figureground import __version__, errors
 from figureground.cli.app import EPILOG, cli, main
 
 ROOT = Path(__file__).resolve().parents[2]
-VERBS = {"segment", "evaluate", "networks", "labels", "doctor", "train", "export", "completion"}
+VERBS = {"segment", "parse", "evaluate", "networks", "labels", "doctor", "train", "export", "completion"}
 
 
 def every_command(command=cli, path=()):

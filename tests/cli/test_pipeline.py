@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from figureground.cli.pipeline import Job, Task, process
+from figureground.cli.pipeline import Job, Task, pictures, process
 from figureground.cli.sources import Source
 from figureground.errors import ImageError, OutputError, SourceError
 from figureground.labels import LabelTree
 from figureground.runtime.segmenter import Segmenter
+
+AS_MASK = pictures(lambda result: result.picture("mask"), "png")
 
 
 class Bright(Segmenter):
@@ -42,7 +44,7 @@ def jobs_for(folder: Path, number: int) -> list[Job]:
 
 def test_outcomes_come_in_order(tmp_path):
     jobs = jobs_for(tmp_path, 25)
-    task = Task(lambda result: result.picture("mask"), "png", lambda result: {"level": int(result.photo[0, 0, 0])})
+    task = Task(AS_MASK, lambda result: {"level": int(result.photo[0, 0, 0])})
     outcomes = list(process(Bright(), jobs, task, None))
     assert [outcome.job for outcome in outcomes] == jobs
     assert [outcome.facts["level"] for outcome in outcomes] == list(range(25))
@@ -54,7 +56,7 @@ def test_failures_keep_their_place(tmp_path):
     (tmp_path / "003.png").write_text("no image")
     gone = Job(Source("http://127.0.0.1:9/x.png", None, Path("x.png")), tmp_path / "out" / "x.png")
     jobs = [gone, *jobs[:6], gone, *jobs[6:], gone]
-    outcomes = list(process(Bright(), jobs, Task(lambda result: result.picture("mask"), "png"), None))
+    outcomes = list(process(Bright(), jobs, Task(AS_MASK), None))
     assert [outcome.job for outcome in outcomes] == jobs
     failed = {index: outcome.error for index, outcome in enumerate(outcomes) if outcome.error is not None}
     assert set(failed) == {0, 4, 7, 14}
@@ -73,7 +75,7 @@ def test_few_images_are_in_memory(tmp_path):
             ahead.append(segmenter.ran - written[0])
         return result.picture("mask")
 
-    for _ in process(segmenter, jobs, Task(draw, "png"), None):
+    for _ in process(segmenter, jobs, Task(pictures(draw, "png")), None):
         assert segmenter.ran <= 40
     assert max(ahead) <= 6
 
@@ -83,6 +85,6 @@ def test_an_output_that_cannot_be_written_ends_the_run(tmp_path):
     (tmp_path / "out").write_text("a file where the folder should be")
     segmenter = Bright()
     with pytest.raises(OutputError):
-        list(process(segmenter, jobs, Task(lambda result: result.picture("mask"), "png"), None))
+        list(process(segmenter, jobs, Task(AS_MASK), None))
     assert segmenter.ran < 12
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("figureground")]

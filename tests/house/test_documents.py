@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")])
@@ -75,8 +76,8 @@ def _misused(command, words: list[str]) -> str | None:
 
 
 @pytest.mark.parametrize("path", WITH_EXAMPLES, ids=relative)
-def test_examples_run(path, tmp_path, monkeypatch, tiny_bundle):
-    """The `>>>` examples, in a folder that holds photo.jpg, photos/ and tiny.onnx as the documents assume."""
+def test_examples_run(path, tmp_path, monkeypatch, tiny_bundle, tiny_parts_bundle):
+    """The `>>>` examples, in a folder that holds the photos and the tiny networks that the documents assume."""
     from figureground.runtime import catalogue
 
     demo = (ROOT / "src" / "figureground" / "demo" / "astronaut.jpg").read_bytes()
@@ -84,12 +85,22 @@ def test_examples_run(path, tmp_path, monkeypatch, tiny_bundle):
     for name in ("photo.jpg", "photos/a.jpg", "photos/b.jpg"):
         (tmp_path / name).write_bytes(demo)
     (tmp_path / "tiny.onnx").write_bytes(tiny_bundle.read_bytes())
+    (tmp_path / "tiny-parts.onnx").write_bytes(tiny_parts_bundle.read_bytes())
+    _colored_person().save(tmp_path / "parts.png")
     monkeypatch.chdir(tmp_path)
     if "person" not in catalogue.shipped():  # a tree without trained weights
         monkeypatch.setattr(catalogue, "shipped", lambda: {"person": tiny_bundle, "person-fast": tiny_bundle})
     result = doctest.testfile(str(path), module_relative=False, optionflags=doctest.ELLIPSIS)
     assert result.attempted
     assert not result.failed
+
+
+def _colored_person() -> Image.Image:
+    """A head above a torso above a leg, in the colours that the network of `tiny_parts_bundle` knows."""
+    picture = Image.new("RGB", (128, 96))
+    for box, color in {(32, 0, 64, 32): "red", (32, 32, 96, 64): "lime", (32, 64, 64, 96): "cyan"}.items():
+        picture.paste(color, box)
+    return picture
 
 
 def documented_names(section: str) -> set[str]:

@@ -18,8 +18,10 @@ from figureground.cli.export import export
 from figureground.cli.labels import labels
 from figureground.cli.networks import networks
 from figureground.cli.options import Session, debug_option, version_option
+from figureground.cli.parse import parse
 from figureground.cli.segment import segment
 from figureground.cli.train import train
+from figureground.cli.tune import tune
 from figureground.errors import FiguregroundError, OutputError
 
 INTERNAL, USAGE, READER_GONE, INTERRUPTED = 1, 2, 141, 130
@@ -52,7 +54,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for _verb in (segment, evaluate, networks, labels, doctor, train, export, completion):
+for _verb in (segment, parse, evaluate, networks, labels, doctor, train, export, tune, completion):
     cli.add_command(_verb)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
-DEFAULT_NETWORK = "person"
+from figureground.cli.outputs import FORMATS
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 @dataclass
@@ -58,14 +61,19 @@ def complete_network(_context: click.Context, _option: click.Parameter, incomple
     return names or [CompletionItem(incomplete, type="file")]
 
 
-network_option = click.option(
-    "--network",
-    default=DEFAULT_NETWORK,
-    show_default=True,
-    metavar="NAME|FILE",
-    shell_complete=complete_network,
-    help="A shipped network (see: figureground networks) or a bundle file.",
-)
+def _network_option(default: str) -> Callable[[_Command], _Command]:
+    return click.option(
+        "--network",
+        default=default,
+        show_default=True,
+        metavar="NAME|FILE",
+        shell_complete=complete_network,
+        help="A shipped network (see: figureground networks) or a bundle file.",
+    )
+
+
+network_option = _network_option("person")
+parts_network_option = _network_option("parts")
 
 threshold_option = click.option(
     "--threshold",
@@ -73,6 +81,21 @@ threshold_option = click.option(
     default=None,
     help="A pixel is person from this probability on.  [default: the network's own]",
 )
+
+
+sources_argument = click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=click.Path())
+
+output_option = click.option(
+    "-o", "--output", metavar="FILE|FOLDER|-", type=click.Path(), help="Where to write; - is stdout."
+)
+
+format_option = click.option(
+    "--format", "chosen_format", type=click.Choice(FORMATS), help="Format of the pictures.  [default: png]"
+)
+
+resume_option = click.option("--resume", is_flag=True, help="Skip images whose file is there already.")
+
+json_lines_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per image, one a line.")
 
 
 def echo_json(value: Any) -> None:

@@ -15,15 +15,16 @@ kind is added to the name, and photos that differ only in suffix keep it in the 
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from figureground.cli.sources import STDIN, Source
 from figureground.errors import OutputError
 
 STDOUT = "-"
-_SUFFIXES = {
+SUFFIXES: Mapping[str, str] = {
     ".png": "png",
     ".webp": "webp",
     ".jpg": "jpg",
@@ -32,11 +33,14 @@ _SUFFIXES = {
     ".tiff": "tif",
     ".bmp": "bmp",
 }
-FORMATS = tuple(dict.fromkeys(_SUFFIXES.values()))
-"""Formats that can be written, by suffix."""
+"""The suffixes of pictures that can be written, and the format of each."""
+JSON_SUFFIXES: Mapping[str, str] = {".json": "json"}
+"""The same, for numbers in place of pictures."""
+FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
+"""Formats of pictures."""
 
 
-def names_folder(output: str) -> bool:
+def names_folder(output: str, suffixes: Mapping[str, str] = SUFFIXES) -> bool:
     """Whether `-o output` means a folder (rule 4) rather than a picture or stdout.
 
     Raises:
@@ -49,31 +53,38 @@ def names_folder(output: str) -> bool:
     suffix = Path(output).suffix.lower()
     if not suffix or output.endswith(("/", os.sep)):
         return True
-    if suffix not in _SUFFIXES:
+    if suffix not in suffixes:
         raise OutputError(
             f"cannot write a {suffix} file: {output}",
-            remedy=f"name it {', '.join(_SUFFIXES)}; a folder's name ends in a slash",
+            remedy=f"name it {', '.join(suffixes)}; a folder's name ends in a slash",
         )
     return False
 
 
-def output_format(output: str | None, chosen: str | None) -> str:
-    """The format of the pictures: of the file that -o names, else the chosen one, else png.
+def output_format(output: str | None, chosen: str | None, suffixes: Mapping[str, str] = SUFFIXES) -> str:
+    """The format of the files: of the one that -o names, else the chosen one, else the first of `suffixes` (png).
 
     Raises:
         OutputError: the file's suffix and the chosen format contradict each other.
     """
-    if output is None or output == STDOUT or names_folder(output):
-        return chosen or "png"
-    named = _SUFFIXES.get(Path(output).suffix.lower())
+    first = next(iter(suffixes.values()))
+    if output is None or output == STDOUT or names_folder(output, suffixes):
+        return chosen or first
+    named = suffixes.get(Path(output).suffix.lower())
     if named is None:  # a device or a pipe, which may be called anything
-        return chosen or "png"
+        return chosen or first
     if chosen is not None and chosen != named:
         raise OutputError(f"-o {output} is not a {chosen} file", remedy="leave --format out, or change the suffix")
     return named
 
 
-def plan(sources: Sequence[Source], output: str | None, kind: str, picture_format: str) -> list[Path | None]:
+def plan(
+    sources: Sequence[Source],
+    output: str | None,
+    kind: str,
+    file_format: str,
+    suffixes: Mapping[str, str] = SUFFIXES,
+) -> list[Path | None]:
     """The target of each source, in order; None is stdout. See the module's text for the rules.
 
     Raises:
@@ -83,26 +94,36 @@ def plan(sources: Sequence[Source], output: str | None, kind: str, picture_forma
         _one_only(sources, "stdout")
         return [None]
     inputs = {os.path.realpath(source.path) for source in sources if source.path is not None}
-    if output is not None and not names_folder(output):
+    if output is not None and not names_folder(output, suffixes):
         _one_only(sources, output)
         if os.path.realpath(output) in inputs:
             raise OutputError(f"{output} would overwrite its input", remedy="give another -o")
         return [Path(output)]
-    wanted = [_target(source, output, kind, picture_format) for source in sources]
+    wanted = [_target(source, output, kind, file_format) for source in sources]
     return list(_apart(sources, wanted, kind, inputs))
 
 
-def _target(source: Source, output: str | None, kind: str, picture_format: str) -> Path:
+def check_stdout(targets: Sequence[Path | None], as_json: bool) -> None:
+    """Raise OutputError when stdout is to carry a file and cannot."""
+    if None not in targets:
+        return
+    if as_json:
+        raise OutputError("stdout cannot carry both the picture and --json", remedy="give a file: -o cutout.png")
+    if sys.stdout.isatty():
+        raise OutputError("stdout is a terminal, not a place for a picture", remedy="give a file: -o cutout.png")
+
+
+def _target(source: Source, output: str | None, kind: str, file_format: str) -> Path:
     """Rules 2 to 4 for one source, before clashes are looked at."""
     if output is not None:
-        return (Path(output) / source.relative).with_suffix(f".{picture_format}")
+        return (Path(output) / source.relative).with_suffix(f".{file_format}")
     if source.root is not None:
         # "." and ".." have no name of their own to put the kind behind.
         root = source.root if source.root.name not in ("", "..") else source.root.resolve()
         inside = source.path.relative_to(source.root) if source.path is not None else source.relative
-        return root.with_name(f"{root.name}-{kind}") / inside.with_suffix(f".{picture_format}")
+        return root.with_name(f"{root.name}-{kind}") / inside.with_suffix(f".{file_format}")
     folder = source.path.parent if source.path is not None else Path()
-    return folder / f"{source.relative.stem}-{kind}.{picture_format}"
+    return folder / f"{source.relative.stem}-{kind}.{file_format}"
 
 
 def _apart(sources: Sequence[Source], wanted: Sequence[Path], kind: str, inputs: set[str]) -> list[Path | None]:

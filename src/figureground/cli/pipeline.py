@@ -55,33 +55,37 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Task:
-    """What is done with each segmentation: draw it, write it in a format, and describe it where that is wanted."""
+    """What is done with each segmentation: a file is made of it (None: no file), and it is described where wanted."""
 
-    draw: Callable[[Segmentation], Image]
-    picture_format: str
+    encode: Callable[[Segmentation], bytes] | None
     describe: Callable[[Segmentation], dict[str, Any]] | None = None
 
     def finish(self, result: Segmentation, target: Path | None) -> dict[str, Any]:
-        """Draw `result` and write the picture to `target`, or to stdout; return its description.
+        """Write the file of `result` to `target`, or to stdout; return its description.
 
         Raises:
             ImageError: the photo's pixels are damaged, or its picture is too large for the format.
-            OutputError: the picture cannot be written.
+            OutputError: the file cannot be written.
         """
+        if self.encode is not None:
+            _deliver(self.encode(result), target)
+        return self.describe(result) if self.describe is not None else {}
+
+
+def pictures(draw: Callable[[Segmentation], Image], picture_format: str) -> Callable[[Segmentation], bytes]:
+    """The function that draws a segmentation and gives the bytes of the picture's file, for a `Task`."""
+
+    def encode(result: Segmentation) -> bytes:
         from figureground import images
 
-        picture = self.draw(result)
+        picture = draw(result)
         try:
-            data = images.encode(picture, self.picture_format)
+            return images.encode(picture, picture_format)
         except OutputError as error:
             # A format's limit on width and height is the affair of this one image.
             raise ImageError(f"'{result.path}': {error.message}", remedy=error.remedy) from error
-        if target is None:
-            _to_stdout(data)
-        else:
-            make_folder(target.parent)
-            images.write_bytes(data, target)
-        return self.describe(result) if self.describe is not None else {}
+
+    return encode
 
 
 def process(segmenter: Segmenter, jobs: Iterable[Job], task: Task, threshold: float | None) -> Iterator[Outcome]:
@@ -137,6 +141,16 @@ def _unopened(opened: deque[_Opened]) -> Iterator[tuple[Job, _Facts]]:
     """Take the failed jobs from the head of `opened`: they have no result to wait for."""
     while opened and (error := opened[0].error) is not None:
         yield opened.popleft().job, _failed(error)
+
+
+def _deliver(data: bytes, target: Path | None) -> None:
+    from figureground import images
+
+    if target is None:
+        _to_stdout(data)
+    else:
+        make_folder(target.parent)
+        images.write_bytes(data, target)
 
 
 def _to_stdout(data: bytes) -> None:

@@ -1,22 +1,23 @@
-"""What `figureground segment` says about each image: a path or an error in text, or one JSON object a line."""
+"""What the verbs that take photos say about each of them: a path or an error in text, or one JSON object a line."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from figureground.cli.pipeline import Job, Outcome
+from figureground.cli.pipeline import Job, Outcome, Task, process
 from figureground.cli.progress import Progress
 from figureground.cli.sources import STDIN
 from figureground.errors import FiguregroundError
 
 if TYPE_CHECKING:
     from figureground.runtime.segmentation import Segmentation
+    from figureground.runtime.segmenter import Segmenter
 
 
 def describe(result: Segmentation) -> dict[str, Any]:
@@ -109,6 +110,27 @@ def results(jobs: Sequence[Job], waiting: Sequence[Job], as_json: bool) -> Itera
         told = (JsonResults if as_json else Results)(jobs, waiting, progress)
         yield told
     told.close()
+
+
+def carry_out(
+    jobs: Sequence[Job],
+    task: Task,
+    open_segmenter: Callable[[], Segmenter],
+    *,
+    threshold: float | None,
+    resume: bool,
+    as_json: bool,
+) -> int:
+    """Do `jobs`, tell about each, and return the exit code. With `resume` those whose file is there are passed over.
+
+    The network is opened only when there is something to do.
+    """
+    waiting = [job for job in jobs if not (resume and job.target is not None and job.target.exists())]
+    with results(jobs, waiting, as_json) as told:
+        if waiting:
+            for outcome in process(open_segmenter(), waiting, task, threshold):
+                told.tell(outcome)
+    return told.exit_code
 
 
 def _json_line(job: Job, facts: dict[str, Any], *, written: bool = True) -> str:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from figureground.cli.options import debug_option, network_option, threshold_option
-from figureground.cli.outputs import FORMATS, names_folder, output_format, plan
+from figureground.cli.options import (
+    debug_option,
+    format_option,
+    json_lines_option,
+    network_option,
+    output_option,
+    resume_option,
+    sources_argument,
+    threshold_option,
+)
+from figureground.cli.outputs import check_stdout, names_folder, output_format, plan
 from figureground.cli.rendering import KINDS, check_format, rendering
 from figureground.cli.sources import find
-from figureground.errors import OutputError
 
 EPILOG = """\b
 Where the pictures go
@@ -31,19 +37,19 @@ Example
 
 
 @click.command(epilog=EPILOG)
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=click.Path())
-@click.option("-o", "--output", metavar="FILE|FOLDER|-", type=click.Path(), help="Where to write; - is stdout.")
+@sources_argument
+@output_option
 @click.option(
     "--as", "kind", type=click.Choice(KINDS), default="cutout", show_default=True, help="The picture to make."
 )
 @click.option(
     "--background", metavar="COLOR|IMAGE|blur:R", help="Put the people on a colour, an image, or the blurred photo."
 )
-@click.option("--format", "chosen_format", type=click.Choice(FORMATS), help="Format of the pictures.  [default: png]")
+@format_option
 @network_option
 @threshold_option
-@click.option("--resume", is_flag=True, help="Skip images whose picture is there already.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per image, one a line.")
+@resume_option
+@json_lines_option
 @debug_option
 def segment(
     sources: tuple[str, ...],
@@ -67,28 +73,12 @@ def segment(
     check_format(drawn, picture_format)
     found = find(sources, leave_out=Path(output) if output is not None and names_folder(output) else None)
     targets = plan(found, output, drawn.kind, picture_format)
-    _check_stdout(targets, as_json)
+    check_stdout(targets, as_json)
 
-    from figureground.cli.pipeline import Job, Task, process
-    from figureground.cli.results import describe, results
+    from figureground.cli.pipeline import Job, Task, pictures
+    from figureground.cli.results import carry_out, describe
+    from figureground.runtime.catalogue import load
 
     jobs = [Job(source, target) for source, target in zip(found, targets, strict=True)]
-    waiting = [job for job in jobs if not (resume and job.target is not None and job.target.exists())]
-    with results(jobs, waiting, as_json) as told:
-        if waiting:
-            from figureground.runtime.catalogue import load
-
-            task = Task(drawn.draw, picture_format, describe if as_json else None)
-            for outcome in process(load(network), waiting, task, threshold):
-                told.tell(outcome)
-    return told.exit_code
-
-
-def _check_stdout(targets: Sequence[Path | None], as_json: bool) -> None:
-    """OutputError when stdout is to carry a picture and cannot."""
-    if None not in targets:
-        return
-    if as_json:
-        raise OutputError("stdout cannot carry both the picture and --json", remedy="give a file: -o cutout.png")
-    if sys.stdout.isatty():
-        raise OutputError("stdout is a terminal, not a place for a picture", remedy="give a file: -o cutout.png")
+    task = Task(pictures(drawn.draw, picture_format), describe if as_json else None)
+    return carry_out(jobs, task, lambda: load(network), threshold=threshold, resume=resume, as_json=as_json)
