@@ -68,7 +68,7 @@ def export_run(
         )
     facts = {
         "description": recipe.description,
-        "architecture": {"network": recipe.network.name, **_plain(recipe.network.options)},
+        "architecture": {"network": recipe.network.name, **_plain(recipe.network.options), **_head(recipe)},
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "storage": storage,
         "parity": {kind: found.to_dict() for kind, found in parity.items()},
@@ -88,6 +88,11 @@ def export_run(
     if report is not None:
         images.write_bytes(json.dumps(facts["parity"], indent=1).encode() + b"\n", report)
     return bundle
+
+
+def _head(recipe: Recipe) -> dict[str, Any]:
+    plain = recipe.head.name == "leaves"
+    return {} if plain else {"head": {"name": recipe.head.name, **recipe.head.options}}
 
 
 def _plain(options: Mapping[str, Any]) -> dict[str, Any]:

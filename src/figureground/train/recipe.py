@@ -50,11 +50,22 @@ class Network(Strict):
         return self
 
 
+class Head(Strict):
+    """What the network's last maps mean, by name, with its options; docs/hierarchical.md tells them."""
+
+    name: str = "leaves"
+    options: dict[str, Any] = {}
+    embedding: dict[str, Any] | None = None
+    """Options of a pixel embedding beside the head, `{}` for the defaults."""
+
+
 class Loss(Strict):
     """A loss by name, its weight in the sum and its options."""
 
     name: str
     weight: float = Field(default=1.0, ge=0)
+    ramp: float = Field(default=0.0, ge=0, le=1)
+    """Share of the training over which the weight rises from 0, along half a cosine."""
     options: dict[str, Any] = {}
 
 
@@ -115,6 +126,7 @@ class Recipe(Strict):
     labels: str | dict[str, Any] = "person"
     data: Data
     network: Network
+    head: Head = Head()
     losses: tuple[Loss, ...] = Field(min_length=1)
     distill: Distill | None = None
     augment: Augment = Augment()
@@ -262,6 +274,7 @@ def _fields_at(parents: tuple[str, ...]) -> list[str]:
         "data": Data,
         "sources": SourceSpec,
         "network": Network,
+        "head": Head,
         "losses": Loss,
         "distill": Distill,
         "augment": Augment,

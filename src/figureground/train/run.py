@@ -90,7 +90,7 @@ def _start(folder: Path, recipe: Recipe) -> None:
 
 def build_model(recipe: Recipe) -> ImageNetwork:
     """The recipe's network with its normalisation, at the weights the recipe starts from."""
-    model = ImageNetwork(recipe.network, leaves=len(recipe.tree.leaves))
+    model = ImageNetwork(recipe.network, recipe.head, recipe.tree)
     if recipe.network.weights is not None:
         if recipe.network.partial:
             report = transfer(model, read_tensors(recipe.network.weights))
@@ -106,7 +106,7 @@ def load_run(folder: Path, weights: str = "best.safetensors") -> tuple[Recipe, I
     offline = recipe.network.model_copy(
         update={"weights": None, "partial": False, "options": _without_download(recipe.network.options)}
     )
-    model = ImageNetwork(offline, leaves=len(recipe.tree.leaves))
+    model = ImageNetwork(offline, recipe.head, recipe.tree)
     load_weights(model, folder / weights)
     return recipe, model.eval()
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
+from collections.abc import Collection
 from typing import Any, cast
 
 import lightning as L
@@ -11,52 +10,51 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
 
-from figureground.errors import RecipeError, suggest
 from figureground.labels import LabelTree
-from figureground.losses import IGNORE, LOSSES, distillation, with_background
+from figureground.losses import IGNORE, distillation, with_background
 from figureground.metrics import BinaryReport, TreeCounts
-from figureground.networks import create
+from figureground.networks.heads import HeadedNetwork, with_head
 from figureground.train.feed import Photo
-from figureground.train.recipe import Loss, Network, Optimize, Recipe
+from figureground.train.recipe import Head, Network, Optimize, Recipe
+from figureground.train.terms import build_terms
 
 
 class ImageNetwork(nn.Module):
-    """A network with its normalisation: pictures of 0 to 255 in, leaf logits of the same size out."""
+    """A network under its head, with its normalisation: pictures of 0 to 255 in, leaf logits of the same size out."""
 
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, spec: Network, *, leaves: int) -> None:
+    def __init__(self, spec: Network, head: Head, labels: LabelTree) -> None:
         super().__init__()
-        self.network = create(spec.name, leaves=leaves, **spec.options)
+        self.network = with_head(
+            spec.name,
+            spec.options,
+            labels=labels,
+            head=head.name,
+            head_options=head.options,
+            embedding=head.embedding,
+        )
         self.register_buffer("mean", 255 * torch.tensor(spec.mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(spec.std).view(1, -1, 1, 1), persistent=False)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """(N, 3, H, W) of 0 to 255 -> (N, leaves, H, W)."""
-        return cast("torch.Tensor", self.network((image.float() - self.mean) / self.std))
+        return cast("torch.Tensor", self.network(self._normal(image)))
 
+    @property
+    def gives(self) -> tuple[str, ...]:
+        """The names that `outputs` knows."""
+        return self.network.gives if isinstance(self.network, HeadedNetwork) else ("logits",)
 
-def build_losses(
-    specs: tuple[Loss, ...], labels: LabelTree
-) -> list[tuple[str, float, Callable[..., torch.Tensor], dict[str, Any]]]:
-    """Name, weight, function and options of each loss; RecipeError for a name or an option that does not exist.
+    def outputs(self, image: torch.Tensor, wanted: Collection[str]) -> dict[str, torch.Tensor]:
+        """What losses look at, by name: `logits` of the leaves, and what else the head gives."""
+        if isinstance(self.network, HeadedNetwork):
+            return self.network.outputs(self._normal(image), wanted)
+        return {"logits": self(image)}
 
-    A loss that has a `labels` argument is given the label tree.
-    """
-    built = []
-    for spec in specs:
-        if spec.name not in LOSSES:
-            raise RecipeError(f"no loss is called {spec.name!r}", remedy=suggest(spec.name, LOSSES))
-        function = LOSSES[spec.name]
-        arguments = list(inspect.signature(function).parameters)[2:]
-        known = [argument for argument in arguments if argument != "labels"]
-        for option in spec.options:
-            if option not in known:
-                raise RecipeError(f"loss {spec.name!r} has no option {option!r}", remedy=suggest(option, known))
-        given = {"labels": labels} if "labels" in arguments else {}
-        built.append((spec.name, spec.weight, function, {**spec.options, **given}))
-    return built
+    def _normal(self, image: torch.Tensor) -> torch.Tensor:
+        return (image.float() - self.mean) / self.std
 
 
 class SegmentationTask(L.LightningModule):
@@ -67,7 +65,8 @@ class SegmentationTask(L.LightningModule):
         self.recipe = recipe
         self.model = model
         self.labels: LabelTree = recipe.tree
-        self.losses = build_losses(recipe.losses, self.labels)
+        self.terms = build_terms(recipe.losses, self.labels, model.gives)
+        self.wanted = {term.output for term in self.terms} | ({"logits"} if recipe.distill else set())
         # In a tuple, so that the teacher is neither trained nor averaged nor saved with the student.
         self.teacher = (teacher,)
         self.reports: dict[str, BinaryReport] = {}
@@ -87,13 +86,15 @@ class SegmentationTask(L.LightningModule):
         """Weighted sum of the losses of one batch."""
         image, target = batch
         image = image.float().contiguous(memory_format=self.layout)
-        logits = self.model(image)
-        total = torch.zeros((), device=logits.device)
-        for name, weight, function, options in self.losses:
-            value = function(logits, target, **options)
-            self.log(f"train/{name}", value, on_step=False, on_epoch=True, batch_size=len(image))
-            total = total + weight * value
-        total = total + self._distilled(image, logits)
+        outputs = self.model.outputs(image, self.wanted)
+        progress = self.global_step / self.trainer.estimated_stepping_batches
+        total = torch.zeros((), device=image.device)
+        for term in self.terms:
+            value = term(outputs, target)
+            self.log(f"train/{term.name}", value, on_step=False, on_epoch=True, batch_size=len(image))
+            total = total + term.weight_at(progress) * value
+        if "logits" in outputs:
+            total = total + self._distilled(image, outputs["logits"])
         self.log("train/loss", total, on_step=True, on_epoch=True, batch_size=len(image))
         return total
 

@@ -1,0 +1,82 @@
+"""The terms of the sum that a training minimises: which loss looks at which output of the head, and what it counts."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from figureground.errors import RecipeError, suggest
+from figureground.labels import LabelTree
+from figureground.losses import LOSSES
+from figureground.train.recipe import Loss
+
+
+@dataclass(frozen=True)
+class Term:
+    """One loss of a recipe, ready to be called.
+
+    Attributes:
+        name: of the loss.
+        output: the head's output that it looks at: `logits`, `nodes` or `embedding`.
+        weight: its weight in the sum once it has risen.
+        ramp: share of the training over which the weight rises from 0.
+        function: the loss.
+        options: its keyword arguments.
+    """
+
+    name: str
+    output: str
+    weight: float
+    ramp: float
+    function: Callable[..., torch.Tensor]
+    options: Mapping[str, Any]
+
+    def __call__(self, outputs: Mapping[str, torch.Tensor], target: torch.Tensor) -> torch.Tensor:
+        """The loss of a batch, unweighted."""
+        return self.function(outputs[self.output], target, **self.options)
+
+    def weight_at(self, progress: float) -> float:
+        """The weight after a share of the training: half a cosine up to `ramp` (arXiv:2203.14335), then `weight`."""
+        if progress >= self.ramp:
+            return self.weight
+        return self.weight * (1 - math.cos(math.pi * progress / self.ramp)) / 2
+
+
+def build_terms(specs: tuple[Loss, ...], labels: LabelTree, gives: Collection[str]) -> list[Term]:
+    """The terms of a recipe. A loss that has a `labels` argument is given the label tree.
+
+    Args:
+        specs: the recipe's losses.
+        labels: its label tree.
+        gives: the outputs that its head gives.
+
+    Raises:
+        RecipeError: no such loss or option, or a loss that looks at what the head does not give.
+    """
+    terms = []
+    for spec in specs:
+        if spec.name not in LOSSES:
+            raise RecipeError(f"no loss is called {spec.name!r}", remedy=suggest(spec.name, LOSSES))
+        function = LOSSES[spec.name]
+        output, _, *arguments = inspect.signature(function).parameters
+        known = [argument for argument in arguments if argument != "labels"]
+        for option in spec.options:
+            if option not in known:
+                raise RecipeError(f"loss {spec.name!r} has no option {option!r}", remedy=suggest(option, known))
+        if output not in gives:
+            raise RecipeError(f"loss {spec.name!r} looks at the head's {output}", remedy=_REMEDIES[output])
+        given = {"labels": labels} if "labels" in arguments else {}
+        terms.append(Term(spec.name, output, spec.weight, spec.ramp, function, {**spec.options, **given}))
+    return terms
+
+
+_REMEDIES = {
+    "logits": "every head gives them",
+    "nodes": "set head.name to nodes, or to hyperbolic with the option tree",
+    "embedding": "add 'embedding: {}' to the head",
+}
