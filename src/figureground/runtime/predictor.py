@@ -14,7 +14,6 @@ function `augmented`. An unknown key is an error. docs/ensembles.md shows each.
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -96,10 +95,7 @@ def read_predictor(path: str | os.PathLike[str], open_network: Open) -> Segmente
         raise PredictorError(f"{path}: name is {name!r}", remedy="it must be a text that is not empty")
     if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 < threshold < 1:
         raise PredictorError(f"{path}: threshold is {threshold!r}", remedy="it must lie between 0 and 1")
-    # A copy: the network that the file names may be used elsewhere under its own name.
-    named = copy.copy(segmenter)
-    named.name, named.threshold = name, float(threshold)
-    return named
+    return segmenter.renamed(name, float(threshold))
 
 
 def save_predictor(
@@ -124,8 +120,7 @@ def save_predictor(
     from figureground.images import write_bytes  # listing networks must not wait for Pillow
 
     target = Path(path)
-    if target.suffix.lower() != SUFFIX:
-        raise PredictorError(f"{target}: a predictor file ends in {SUFFIX}", remedy=f"name it {target.stem}{SUFFIX}")
+    check_path(target)
     document = {
         **_MARK,
         "name": segmenter.name,
@@ -138,6 +133,12 @@ def save_predictor(
     except (TypeError, ValueError) as error:
         raise PredictorError(f"{target}: 'chosen' cannot be written as JSON ({error})") from error
     write_bytes(f"{text}\n".encode(), target)
+
+
+def check_path(path: Path) -> None:
+    """Raise PredictorError unless a predictor file may be called so."""
+    if path.suffix.lower() != SUFFIX:
+        raise PredictorError(f"{path}: a predictor file ends in {SUFFIX}", remedy=f"name it {path.stem}{SUFFIX}")
 
 
 def describe(segmenter: Segmenter, folder: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from abc import ABC, abstractmethod
 from collections import deque
@@ -9,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal, overload
+from typing import Literal, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +90,12 @@ class Segmenter(ABC):
         From `probabilities`, whose float32 ends it at 16 either way, unless a subclass has the logits themselves.
         """
         return leaf_logits(self.probabilities(image))
+
+    def renamed(self, name: str, threshold: float) -> Self:
+        """The same segmenter under another name and with another threshold; this one stays as it is."""
+        other = copy.copy(self)
+        other.name, other.threshold = name, checked_threshold(threshold)
+        return other
 
     def __call__(self, source: Source, *, threshold: float | None = None) -> Segmentation:
         """Segment one image: a path, a PIL image, a uint8 array (H, W, 3), the bytes of a file, or a binary stream.

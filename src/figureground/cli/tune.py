@@ -1,0 +1,153 @@
+"""`figureground tune`: the best combination of networks within a time for each photo, chosen on photos with masks."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from figureground.cli.options import complete_network, debug_option, echo_json, json_option
+
+if TYPE_CHECKING:
+    from figureground.evaluate import Tuning
+
+METRICS = ("dice_image_mean", "iou_image_mean", "dice_dataset", "iou_dataset")
+_FOLDER = click.Path(path_type=Path)
+
+EPILOG = """\b
+The folder
+  DIR/images/001.jpg   a photo
+  DIR/masks/001.png    its mask: any value but zero is person
+Choose on photos that no network was trained on, and measure the result on yet others.
+
+\b
+Example
+  figureground tune person person-fast --data held-out/mil --budget-ms 100 -o best.json
+  figureground segment photo.jpg --network best.json
+"""
+
+
+def _scales(_context: click.Context, _option: click.Parameter, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"'{text}' is no list of numbers such as 1,1.25") from None
+
+
+@click.command(epilog=EPILOG)
+@click.argument("networks", nargs=-1, required=True, metavar="NETWORK...", shell_complete=complete_network)
+@click.option("--data", "data_dir", required=True, metavar="DIR", type=_FOLDER, help="Photos and masks to choose on.")
+@click.option("--images", default="images", show_default=True, help="Folder of the photos in DIR.")
+@click.option("--masks", default="masks", show_default=True, help="Folder of the masks in DIR.")
+@click.option(
+    "--budget-ms",
+    type=click.FloatRange(0.0, min_open=True),
+    default=100.0,
+    show_default=True,
+    help="Milliseconds for one photo, from file to mask.",
+)
+@click.option("--metric", type=click.Choice(METRICS), default=METRICS[0], show_default=True, help="What is to be high.")
+@click.option(
+    "--scales", default="1", show_default=True, callback=_scales, metavar="S,S", help="Scales to look at photos at."
+)
+@click.option("--flip/--no-flip", default=True, show_default=True, help="Whether mirror images may be looked at too.")
+@click.option("--refine/--no-refine", default=True, show_default=True, help="Whether to try refinements.")
+@click.option("--threads", type=click.IntRange(min=1), help="Cores for one network.  [default: up to 4]")
+@click.option("--limit", type=click.IntRange(min=1), help="Take so many of the photos, evenly spread.")
+@click.option("--cache", metavar="DIR", type=_FOLDER, help="Keep the networks' answers here for the next search.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the intervals' draws.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=_FOLDER,
+    default=Path("best.json"),
+    show_default=True,
+    help="The predictor file to write.",
+)
+@json_option
+@debug_option
+def tune(
+    networks: tuple[str, ...],
+    data_dir: Path,
+    images: str,
+    masks: str,
+    budget_ms: float,
+    metric: str,
+    scales: tuple[float, ...],
+    flip: bool,
+    refine: bool,
+    threads: int | None,
+    limit: int | None,
+    cache: Path | None,
+    seed: int,
+    output: Path,
+    as_json: bool,
+) -> None:
+    """Find the best combination of networks that takes at most --budget-ms for a photo.
+
+    NETWORK is a shipped network, a bundle or a predictor file. Mirror images, scales, weighted means, thresholds and
+    refinements are tried; the Pareto front of quality against milliseconds is printed, and the best within the budget
+    is written as a predictor file, which --network takes everywhere.
+    """
+    from figureground.cli.folders import make_folder
+    from figureground.evaluate import REFINEMENTS, find_pairs
+    from figureground.evaluate import tune as search
+    from figureground.runtime.catalogue import load
+    from figureground.runtime.predictor import check_path, save_predictor
+
+    check_path(output)
+    pairs = find_pairs(data_dir, images, masks)
+    if limit is not None:
+        pairs = pairs[:: max(1, len(pairs) // limit)][:limit]
+    tuning = search(
+        [load(name, threads=threads) for name in networks],
+        pairs,
+        budget_ms=budget_ms,
+        metric=metric,
+        flip=flip,
+        scales=scales,
+        refinements=REFINEMENTS if refine else {},
+        cache=cache,
+        seed=seed,
+        say=_say,
+    )
+    make_folder(output.parent)
+    winner = tuning.winner.segmenter
+    facts = {"what": winner.name, "threads": threads, **tuning.facts}
+    save_predictor(winner.renamed(output.stem, winner.threshold), output, chosen=facts)
+    if as_json:
+        echo_json({**tuning.to_dict(), "what": winner.name, "threads": threads, "output": str(output)})
+    else:
+        click.echo(_text(tuning, metric))
+        click.echo(str(output))
+
+
+def _say(what: str, done: int, count: int) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K{what} {done}/{count}", err=True, nl=done >= count)
+
+
+def _text(tuning: Tuning, metric: str) -> str:
+    from figureground.cli.tables import table
+
+    rows = [["chosen", "ms", metric, "95 %", "threshold", "what"]]
+    for choice in tuning.front:
+        mark = "*" if choice is tuning.winner else ""
+        low, high = choice.interval
+        what = choice.segmenter
+        rows.append(
+            [
+                mark,
+                f"{choice.milliseconds:.1f}",
+                f"{choice.score:.4f}",
+                f"{low:.4f} to {high:.4f}",
+                f"{what.threshold:.2f}",
+                what.name,
+            ]
+        )
+    low, high = tuning.facts["lead"]
+    lead = f"lead over '{tuning.facts['baseline']['name']}' alone: 95 % between {low:+.4f} and {high:+.4f}"
+    return f"{table(rows)}\n{lead}, on the photos it was chosen on"

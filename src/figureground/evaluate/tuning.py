@@ -1,0 +1,247 @@
+"""The best segmenter that can be made of given ones within a time for each photo, chosen on photos with known masks.
+
+The order of the search, each step with what the one before found:
+
+1. every network, plain, mirrored and at each scale, runs once over the photos; its answers are kept (`ViewCache`);
+2. single views, test-time augmentation, plain means of networks, greedy selection with replacement, and weights moved
+   so that the metric itself rises (`mixing`): all from the kept answers, all at every threshold;
+3. refinements of the best of those, each alone, then each on top of the best one;
+4. the Pareto front, quality against milliseconds, is measured again as any segmenter is: from file to mask.
+
+Who chooses on some photos is too pleased with the choice on those: measure the winner on others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from figureground.checks import ArgumentError, require_in_range
+from figureground.errors import DataError, OutputError, suggest
+from figureground.evaluate.curves import METRICS, bootstrap
+from figureground.evaluate.pairs import Pair
+from figureground.evaluate.refining import Refinement
+from figureground.evaluate.run import Report, evaluate
+from figureground.evaluate.search import Candidate, Say, Search
+from figureground.runtime.ensemble import Ensemble
+from figureground.runtime.segmenter import Segmenter
+
+_MEASURED = 8
+"""Points of the front that are measured again, at most."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One segmenter of the front, measured on the photos it was chosen on.
+
+    Attributes:
+        segmenter: with the threshold that suits it best.
+        score: by the metric that was tuned for.
+        interval: the middle 95 % of the score when the photos are drawn anew.
+        milliseconds: mean for one photo, from file to mask.
+        report: the whole evaluation.
+    """
+
+    segmenter: Segmenter
+    score: float
+    interval: tuple[float, float]
+    milliseconds: float
+    report: Report = field(repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, without the report."""
+        return {
+            "name": self.segmenter.name,
+            "threshold": self.segmenter.threshold,
+            "score": self.score,
+            "interval": list(self.interval),
+            "milliseconds": self.milliseconds,
+        }
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What came out of a search.
+
+    Attributes:
+        winner: the best choice within the budget.
+        front: the Pareto front by ascending milliseconds; the last may be beyond the budget.
+        facts: how it was chosen, as plain values: what a predictor file keeps. `baseline` is the best network alone at
+            its best threshold, `lead` the middle 95 % of the winner's lead over it.
+    """
+
+    winner: Choice
+    front: tuple[Choice, ...]
+    facts: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: the facts, the winner and the front."""
+        return {**self.facts, "winner": self.winner.to_dict(), "front": [choice.to_dict() for choice in self.front]}
+
+
+def tune(
+    networks: Sequence[Segmenter],
+    pairs: Sequence[Pair],
+    *,
+    budget_ms: float = 100.0,
+    metric: str = "dice_image_mean",
+    flip: bool = True,
+    scales: Sequence[float] = (1.0,),
+    refinements: Mapping[str, Refinement] | None = None,
+    cache: Path | None = None,
+    seed: int = 0,
+    say: Say | None = None,
+) -> Tuning:
+    """Search for the best combination of `networks` that takes at most `budget_ms` for a photo.
+
+    Args:
+        networks: segmenters that `load` gave, or made of such, with one label tree and different names.
+        pairs: photos and masks to choose on; see `find_pairs`.
+        budget_ms: milliseconds for one photo, from file to mask, on this machine as it is now.
+        metric: a name of `METRICS`.
+        flip: whether mirror images may be asked about too.
+        scales: at which scales those networks that take several sizes may be asked.
+        refinements: what may be done after the mean, by name; nothing when None.
+        cache: folder that keeps the networks' answers for the next search; they are forgotten when None.
+        seed: of the draws that the intervals come from. The search itself draws nothing.
+        say: told (what is being done, steps done, steps in all).
+
+    Raises:
+        ArgumentError: an option out of range.
+        PredictorError: a network that a predictor file could not describe.
+        DataError: no photos, a mask that cannot be used, or no network within the budget.
+        ImageError: a photo that cannot be read.
+        OutputError: the cache cannot be written.
+    """
+    _check(networks, pairs, budget_ms, metric)
+    tell = say or _silent
+    with ExitStack() as stack:
+        folder = cache or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="figureground-tune-")))
+        search = Search(networks, pairs, _made(folder), metric=metric, flip=flip, scales=tuple(scales), say=tell)
+        search.fill()
+        single, baseline = _baseline(search, pairs, budget_ms, metric, seed)
+        search.combine(budget_ms)
+        search.refine(refinements or {}, budget_ms)
+    choices = [baseline]
+    candidates = [one for one in _to_measure(list(search.candidates.values()), budget_ms) if one != single]
+    for done, candidate in enumerate(candidates):
+        tell("measuring the front", done, len(candidates))
+        choices.append(_measured(search.built(candidate), pairs, metric, seed))
+    winner = max((one for one in choices if one.milliseconds <= budget_ms), key=lambda one: one.score)
+    facts = {
+        "by": "figureground tune",
+        "metric": metric,
+        "score": winner.score,
+        "interval": list(winner.interval),
+        "milliseconds": winner.milliseconds,
+        "budget_ms": budget_ms,
+        "baseline": baseline.to_dict(),
+        "lead": list(bootstrap(_counts(winner.report), _counts(baseline.report), metric, seed=seed)),
+        "photos": len(pairs),
+        "data": fingerprint(pairs),
+        "networks": [network.name for network in networks],
+        "flip": flip,
+        "scales": list(scales),
+        "refinements": list(refinements or {}),
+        "candidates": len(search.candidates),
+        "seed": seed,
+    }
+    return Tuning(winner, tuple(_front(choices)), facts)
+
+
+def fingerprint(pairs: Sequence[Pair]) -> str:
+    """One hash of all photos and masks: what they are called below their folders, and every byte in them."""
+    digest = hashlib.sha256()
+    for pair in sorted(pairs, key=lambda pair: pair.stem):
+        digest.update(pair.stem.encode("utf-8", "surrogateescape"))
+        for file in (pair.image, pair.mask):
+            digest.update(hashlib.sha256(file.read_bytes() if file is not None else b"").digest())
+    return digest.hexdigest()
+
+
+class _Point(Protocol):
+    """Anything with a score and a time."""
+
+    @property
+    def score(self) -> float: ...
+    @property
+    def milliseconds(self) -> float: ...
+
+
+_P = TypeVar("_P", bound=_Point)
+
+
+def _front(points: Sequence[_P]) -> list[_P]:
+    """Those of which none is both as quick and better, by ascending milliseconds."""
+    front: list[_P] = []
+    for point in sorted(points, key=lambda one: (one.milliseconds, -one.score)):
+        if not front or point.score > front[-1].score:
+            front.append(point)
+    return front
+
+
+def _to_measure(candidates: Sequence[Candidate], budget: float) -> list[Candidate]:
+    """The estimated front, thinned out: its best points within the budget, its quickest, and the best beyond it."""
+    front = _front(candidates)
+    within = [one for one in front if one.milliseconds <= budget]
+    beyond = [one for one in front if one.milliseconds > budget]
+    return [*within[:1], *within[1:][-(_MEASURED - 2) :], *beyond[-1:]]
+
+
+def _measured(segmenter: Segmenter, pairs: Sequence[Pair], metric: str, seed: int) -> Choice:
+    report = evaluate(segmenter, pairs)
+    interval = bootstrap(_counts(report), None, metric, seed=seed)
+    return Choice(segmenter, report.summary[metric], interval, 1000 / report.summary["images_per_second"], report)
+
+
+def _baseline(search: Search, pairs: Sequence[Pair], budget: float, metric: str, seed: int) -> tuple[Candidate, Choice]:
+    """The best network alone, measured; what follows has to beat it."""
+    search.single_scores()
+    for candidate in search.singles(budget):
+        choice = _measured(search.built(candidate), pairs, metric, seed)
+        if choice.milliseconds <= budget:
+            return candidate, choice
+    quickest = min(search.candidates.values(), key=lambda one: one.milliseconds)
+    raise DataError(
+        f"no network answers within {budget:g} ms: the quickest takes about {quickest.milliseconds:.0f} ms here",
+        remedy="give a larger budget or a faster network, or try again when nothing else is running",
+    )
+
+
+def _counts(report: Report) -> NDArray[np.int64]:
+    """(photos, 3): true positives, false positives and false negatives."""
+    return np.array([(one.counts.tp, one.counts.fp, one.counts.fn) for one in report.per_image], dtype=np.int64)
+
+
+def _check(networks: Sequence[Segmenter], pairs: Sequence[Pair], budget_ms: float, metric: str) -> None:
+    require_in_range("budget_ms", budget_ms, 1e-3)
+    if metric not in METRICS:
+        raise ArgumentError(f"no metric '{metric}'", remedy=suggest(metric, METRICS))
+    if not pairs:
+        raise DataError("there is nothing to choose on: no photos", remedy="give a folder with images/ and masks/")
+    if not networks:
+        raise ArgumentError("there is nothing to choose from: no networks", remedy="give at least one")
+    Ensemble(networks)  # raises where the label trees differ
+    names = [network.name for network in networks]
+    if len(set(names)) != len(names):
+        raise ArgumentError(f"two networks have one name: {', '.join(names)}", remedy="give each only once")
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror}", remedy="give another") from error
+    return folder
+
+
+def _silent(_what: str, _done: int, _count: int) -> None:
+    """Nobody wants to know."""
