@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-RECIPES = sorted((Path(__file__).resolve().parents[2] / "recipes").glob("*.yaml"))
+FOLDER = Path(__file__).resolve().parents[2] / "recipes"
+RECIPES = sorted([*FOLDER.glob("*.yaml"), *FOLDER.glob("parts-ablation/*.yaml")])
 
 
 @pytest.fixture
