@@ -77,6 +77,22 @@ class Distill(Strict):
     temperature: float = Field(default=1.0, gt=0)
 
 
+class CriticSpec(Strict):
+    """A critic that learns to tell predicted masks from true ones while the network learns to satisfy it."""
+
+    mode: Literal["multiscale_l1", "hinge", "bce"] = "multiscale_l1"
+    weight: float = Field(default=0.1, gt=0)
+    start: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the training before the critic comes in."""
+    widths: Annotated[tuple[Annotated[int, Field(gt=0)], ...] | None, Field(min_length=1, max_length=6)] = None
+    """Channels of its levels; SegAN's own six unless given, which are heavy on a CPU."""
+    classes: Literal["all", "leaves"] = "all"
+    per_level: bool = True
+    learning_rate: float = Field(default=2e-4, gt=0)
+    clamp: Annotated[float, Field(gt=0)] | None = 0.05
+    """Largest size of any of its weights; null for no limit."""
+
+
 class Optimize(Strict):
     """AdamW with one cycle of the learning rate (Smith, arXiv:1708.07120)."""
 
@@ -128,7 +144,10 @@ class Recipe(Strict):
     network: Network
     head: Head = Head()
     losses: tuple[Loss, ...] = Field(min_length=1)
+    aux_weight: float = Field(default=0.0, ge=0)
+    """How much the losses of leaf logits count on the network's auxiliary outputs; 0 does not compute these."""
     distill: Distill | None = None
+    critic: CriticSpec | None = None
     augment: Augment = Augment()
     optimize: Optimize = Optimize()
     schedule: Schedule = Schedule()
@@ -277,6 +296,7 @@ def _fields_at(parents: tuple[str, ...]) -> list[str]:
         "head": Head,
         "losses": Loss,
         "distill": Distill,
+        "critic": CriticSpec,
         "augment": Augment,
         "optimize": Optimize,
         "schedule": Schedule,

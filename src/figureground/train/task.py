@@ -10,11 +10,14 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
 
+from figureground.errors import RecipeError
 from figureground.labels import LabelTree
 from figureground.losses import IGNORE, distillation, with_background
 from figureground.metrics import BinaryReport, TreeCounts
-from figureground.networks.heads import HeadedNetwork, with_head
+from figureground.networks.heads import with_head
+from figureground.train.adversary import Adversary
 from figureground.train.feed import Photo
+from figureground.train.outputs import AUXILIARY, output_names, outputs_of
 from figureground.train.recipe import Head, Network, Optimize, Recipe
 from figureground.train.terms import build_terms
 
@@ -45,13 +48,11 @@ class ImageNetwork(nn.Module):
     @property
     def gives(self) -> tuple[str, ...]:
         """The names that `outputs` knows."""
-        return self.network.gives if isinstance(self.network, HeadedNetwork) else ("logits",)
+        return output_names(self.network)
 
-    def outputs(self, image: torch.Tensor, wanted: Collection[str]) -> dict[str, torch.Tensor]:
-        """What losses look at, by name: `logits` of the leaves, and what else the head gives."""
-        if isinstance(self.network, HeadedNetwork):
-            return self.network.outputs(self._normal(image), wanted)
-        return {"logits": self(image)}
+    def outputs(self, image: torch.Tensor, wanted: Collection[str]) -> dict[str, Any]:
+        """What losses look at, by name: `logits` of the leaves, and what else network and head give."""
+        return outputs_of(self.network, self._normal(image), wanted)
 
     def _normal(self, image: torch.Tensor) -> torch.Tensor:
         return (image.float() - self.mean) / self.std
@@ -66,9 +67,19 @@ class SegmentationTask(L.LightningModule):
         self.model = model
         self.labels: LabelTree = recipe.tree
         self.terms = build_terms(recipe.losses, self.labels, model.gives)
-        self.wanted = {term.output for term in self.terms} | ({"logits"} if recipe.distill else set())
+        self.wanted = {term.output for term in self.terms}
+        if recipe.distill or recipe.critic:
+            self.wanted.add("logits")
+        if recipe.aux_weight:
+            if AUXILIARY not in model.gives:
+                raise RecipeError("aux_weight goes with the head leaves alone", remedy="leave aux_weight or head away")
+            self.wanted.add(AUXILIARY)
         # In a tuple, so that the teacher is neither trained nor averaged nor saved with the student.
         self.teacher = (teacher,)
+        self.adversary: Adversary | None = None
+        if recipe.critic is not None:
+            leaves = len(self.labels.leaves)
+            self.adversary = Adversary(recipe.critic, leaves=leaves, mean=model.mean, std=model.std)
         self.reports: dict[str, BinaryReport] = {}
         self.parts: dict[str, TreeCounts] = {}
         self.layout = torch.channels_last if recipe.schedule.channels_last else torch.contiguous_format
@@ -93,9 +104,20 @@ class SegmentationTask(L.LightningModule):
             value = term(outputs, target)
             self.log(f"train/{term.name}", value, on_step=False, on_epoch=True, batch_size=len(image))
             total = total + term.weight_at(progress) * value
+        if self.recipe.aux_weight:
+            total = total + self.recipe.aux_weight * self._auxiliary(outputs[AUXILIARY], target, progress)
         if "logits" in outputs:
             total = total + self._distilled(image, outputs["logits"])
+            total = total + self._criticised(image, outputs["logits"], target, progress)
         self.log("train/loss", total, on_step=True, on_epoch=True, batch_size=len(image))
+        return total
+
+    def _auxiliary(self, heads: list[torch.Tensor], target: torch.Tensor, progress: float) -> torch.Tensor:
+        """The weighted losses of leaf logits on what only training computes, summed over the heads."""
+        terms = [term for term in self.terms if term.output == "logits"]
+        values = [term.weight_at(progress) * term({"logits": logits}, target) for logits in heads for term in terms]
+        total = torch.stack(values).sum() if values else target.new_zeros((), dtype=torch.float32)
+        self.log("train/auxiliary", total, on_step=False, on_epoch=True, batch_size=len(target))
         return total
 
     def _distilled(self, image: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
@@ -107,6 +129,29 @@ class SegmentationTask(L.LightningModule):
         value = distillation(logits, wanted, temperature=spec.temperature)
         self.log("train/distillation", value, on_step=False, on_epoch=True, batch_size=len(image))
         return spec.weight * value
+
+    def _criticised(
+        self, image: torch.Tensor, logits: torch.Tensor, target: torch.Tensor, progress: float
+    ) -> torch.Tensor:
+        spec = self.recipe.critic
+        if self.adversary is None or spec is None or progress < spec.start:
+            return torch.zeros((), device=logits.device)
+        # In full precision: its features of two nearly equal masks differ by less than bfloat16 tells apart.
+        with torch.autocast(logits.device.type, enabled=False):
+            own, value = self.adversary.loss(image, logits, target)
+        self.log("train/critic_own", own, on_step=False, on_epoch=True, batch_size=len(image))
+        self.log("train/critic", value, on_step=False, on_epoch=True, batch_size=len(image))
+        return spec.weight * value
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the critic, which is no part of the network."""
+        if self.adversary is not None:
+            checkpoint["adversary"] = self.adversary.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the critic as it was."""
+        if self.adversary is not None:
+            self.adversary.load_state_dict(checkpoint["adversary"])
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last epoch's counts."""
@@ -170,8 +215,11 @@ class SegmentationTask(L.LightningModule):
 
 def _parameter_groups(model: nn.Module, optimize: Optimize) -> list[dict[str, Any]]:
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    encoders = [".encoder."]
+    for module in model.modules():
+        encoders += getattr(module, "encoders", ())  # what networks of other libraries call theirs
     for name, parameter in model.named_parameters():
-        groups.setdefault((".encoder." in name, parameter.ndim > 1), []).append(parameter)
+        groups.setdefault((any(path in name for path in encoders), parameter.ndim > 1), []).append(parameter)
     return [
         {
             "name": f"{'encoder' if in_encoder else 'decoder'}, {'decayed' if decays else 'not decayed'}",
