@@ -137,16 +137,6 @@ def test_what_is_predicted_where_nobody_knows_makes_no_difference():
     assert reports[0] == reports[1]
 
 
-def test_levels_average_their_nodes():
-    report = TreeReport(TREE)
-    report.add("x", *index_maps(2))
-    summary, levels = report.summary(), report.levels()
-    assert [level["nodes"] for level in levels] == [[n.name for n in TREE.level(i)] for i in range(TREE.depth)]
-    assert levels[0]["iou_dataset_mean"] == summary["person"]["iou_dataset"]
-    deepest = [summary[name]["iou_dataset"] for name in levels[-1]["nodes"]]
-    assert levels[-1]["iou_dataset_mean"] == pytest.approx(np.mean(deepest))
-
-
 @pytest.mark.parametrize(
     ("pred", "message"),
     [

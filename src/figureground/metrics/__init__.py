@@ -1,6 +1,7 @@
 """Numbers for how well predicted masks agree with true ones."""
 
 from figureground.metrics.boundary import boundary_f, boundary_pixels
+from figureground.metrics.consistency import level_conflicts, score_violations
 from figureground.metrics.counts import Counts, counts, dice, iou, precision, recall
 from figureground.metrics.report import BinaryReport, ImageRecord
 from figureground.metrics.tree import TreeReport
@@ -17,6 +18,8 @@ __all__ = [
     "counts",
     "dice",
     "iou",
+    "level_conflicts",
     "precision",
     "recall",
+    "score_violations",
 ]
