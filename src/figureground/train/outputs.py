@@ -1,0 +1,48 @@
+"""What losses look at: the outputs of a network, under its head, by name.
+
+`logits` are those of the leaves. `queries` are the classes and masks that a network such as MaskFormer predicts, and
+`auxiliary` the logits of heads that only training looks at; both come with the logits of the same pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from torch import Tensor, nn
+
+from figureground.errors import RecipeError
+from figureground.networks.heads import HeadedNetwork
+
+AUXILIARY = "auxiliary"
+_QUERY, _AUX = "query_", "aux_"
+
+
+def output_names(network: nn.Module) -> tuple[str, ...]:
+    """The names that `outputs_of` knows for ``network``."""
+    if isinstance(network, HeadedNetwork):
+        return network.gives
+    queries = ("queries",) if hasattr(network, "predict_queries") else ()
+    return ("logits", *queries, AUXILIARY)
+
+
+def outputs_of(network: nn.Module, x: Tensor, wanted: Collection[str]) -> dict[str, Any]:
+    """Outputs for the images (N, C, H, W), by name: tensors, a dictionary of `queries`, a list of `auxiliary` logits.
+
+    Raises:
+        RecipeError: `auxiliary` is wanted of a network that has no such heads.
+        NetworkError: a name that the head does not give.
+    """
+    if isinstance(network, HeadedNetwork):
+        return dict(network.outputs(x, wanted))
+    if {"queries", AUXILIARY}.isdisjoint(wanted):
+        return {"logits": network(x)}
+    found = network.forward_training(x) if hasattr(network, "forward_training") else {"logits": network(x)}
+    auxiliary = [logits for name, logits in found.items() if name.startswith(_AUX)]
+    if AUXILIARY in wanted and not auxiliary:
+        raise RecipeError(
+            "aux_weight is given, and the network has no auxiliary outputs",
+            remedy="switch them on (network.options.auxiliary, where the network has it), or leave aux_weight away",
+        )
+    queries = {name: out for name, out in found.items() if name.startswith(_QUERY)}
+    return {"logits": found["logits"], "queries": queries, AUXILIARY: auxiliary}
