@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Builder = TypeVar("Builder", bound=Callable[..., Any])
 
+FOREIGN = "import:"
+"""Starts the names of networks of other libraries; see `figureground.networks.foreign`."""
+
 _SPECS: dict[str, NetworkSpec] = {}
 _DISCOVERED: set[str] = set()
 
@@ -125,12 +128,27 @@ def spec(name: str) -> NetworkSpec:
     """What is known about network ``name``; UnknownNetworkError names the nearest one."""
     _discover()
     if name not in _SPECS:
-        raise UnknownNetworkError(f"there is no network '{name}'", remedy=suggest(name, sorted(_SPECS)))
+        remedy = suggest(name, sorted(_SPECS))
+        if "." in name:
+            remedy = f"write '{FOREIGN}{name}' for a network of another library"
+        raise UnknownNetworkError(f"there is no network '{name}'", remedy=remedy)
     return _SPECS[name]
+
+
+def without_weights(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of network `name` with which it starts from random values, neither fetching nor reading a file."""
+    if name.startswith(FOREIGN):
+        from figureground.networks.foreign import without_pretrained
+
+        return without_pretrained(name, options)
+    return {key: value for key, value in options.items() if key != "encoder_weights"}
 
 
 def create(name: str, **options: Any) -> nn.Module:
     """Build network ``name`` with random weights: images (N, C, H, W) float -> logits (N, leaves, H, W).
+
+    A name such as ``import:segmentation_models_pytorch.Unet`` is a network of another library; see
+    `figureground.networks.foreign`.
 
     Raises UnknownNetworkError for an unknown name and NetworkError for an option the network does not have (naming
     the nearest one) or a value it cannot be built with.
@@ -138,16 +156,26 @@ def create(name: str, **options: Any) -> nn.Module:
     >>> create("unet", leaves=3, width=8)(torch.zeros(1, 3, 50, 70)).shape  # doctest: +SKIP
     torch.Size([1, 3, 50, 70])
     """
-    known = spec(name)
-    for option in options:
-        if option not in known.options:
-            raise NetworkError(
-                f"network '{name}' has no option '{option}'", remedy=suggest(option, sorted(known.options))
-            )
     leaves = options.get("leaves", 1)
     if not isinstance(leaves, int) or leaves < 1:
         raise NetworkError(
             f"network '{name}' cannot have {leaves!r} leaves",
             remedy="give the number of leaves of the label tree, >= 1",
         )
-    return known.build(**options)
+    if name.startswith(FOREIGN):
+        from figureground.networks.foreign import foreign
+
+        return foreign(name, **options)
+    known = spec(name)
+    for option in options:
+        if option not in known.options:
+            raise NetworkError(
+                f"network '{name}' has no option '{option}'", remedy=suggest(option, sorted(known.options))
+            )
+    try:
+        return known.build(**options)
+    except (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError, AssertionError) as error:
+        given = ", ".join(f"{option}={value!r}" for option, value in options.items())
+        raise NetworkError(
+            f"network '{name}' cannot be built with {given}: {error}", remedy="check the values of its options"
+        ) from error
