@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from figureground.labels import LabelTree
 
 
 @pytest.fixture(scope="session")
@@ -121,3 +126,39 @@ PART_COLORS = {
     "low_leg": (255, 0, 255),
 }
 """The colours that the network of `tiny_parts_bundle` takes for parts."""
+
+
+@pytest.fixture(scope="session")
+def tree_of() -> Callable[[Sequence[int]], LabelTree]:
+    """A function: the parent of each node, -1 for none -> a tree of nodes n0, n1, ... with a colour each."""
+    from figureground.labels import Label, LabelTree
+
+    def build(parents: Sequence[int]) -> LabelTree:
+        return LabelTree(
+            [
+                Label(f"n{i}", (i // 65536, i // 256 % 256, i % 256), None if parent < 0 else f"n{parent}")
+                for i, parent in enumerate(parents)
+            ]
+        )
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def random_tree(tree_of) -> Callable[..., LabelTree]:
+    """A function (seed, nodes, depth) -> a forest of that many nodes and at most that many levels, in any order."""
+    import numpy as np
+
+    def build(seed: int, *, nodes: int, depth: int) -> LabelTree:
+        rng = np.random.default_rng(seed)
+        parents, depths = [-1], [0]
+        while len(parents) < nodes:
+            parent = int(rng.integers(-1, len(parents)))
+            if parent < 0 or depths[parent] + 1 < depth:
+                parents.append(parent)
+                depths.append(0 if parent < 0 else depths[parent] + 1)
+        order = rng.permutation(nodes)
+        place = np.argsort(order)
+        return tree_of([int(place[parents[node]]) if parents[node] >= 0 else -1 for node in order])
+
+    return build

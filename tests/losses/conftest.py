@@ -1,4 +1,4 @@
-"""Inputs of the specification's golden values, and random trees of any shape."""
+"""Inputs of the specification's golden values, and each kind of tree there is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from figureground.labels import Label, LabelTree
+from figureground.labels import LabelTree
 from figureground.losses import IGNORE
 
 
@@ -25,45 +25,18 @@ def hashed(name: str, *shape: int, scale: float) -> torch.Tensor:
     return torch.from_numpy((x.astype(np.float64) / 2**32 - 0.5) * scale).reshape(shape)
 
 
-def tree_of(parents: list[int]) -> LabelTree:
-    """A tree of nodes n0, n1, ... with a colour each; -1 is no parent."""
-    labels = [
-        Label(f"n{i}", (i // 65536, i // 256 % 256, i % 256), None if parent < 0 else f"n{parent}")
-        for i, parent in enumerate(parents)
-    ]
-    return LabelTree(labels)
-
-
-def random_tree(rng: np.random.Generator, nodes: int, depth: int) -> LabelTree:
-    """A forest of that many nodes and at most that many levels, listed in random order."""
-    parents, depths = [-1], [0]
-    for _ in range(nodes - 1):
-        parent = int(rng.integers(-1, len(parents)))
-        while parent >= 0 and depths[parent] + 1 >= depth:
-            parent = int(rng.integers(-1, len(parents)))
-        parents.append(parent)
-        depths.append(0 if parent < 0 else depths[parent] + 1)
-    order = rng.permutation(nodes)
-    place = np.empty(nodes, int)
-    place[order] = np.arange(nodes)
-    return tree_of([int(place[parents[node]]) if parents[node] >= 0 else -1 for node in order])
-
-
-TREES: dict[str, Callable[[], LabelTree]] = {
-    "one": lambda: tree_of([-1]),
-    "flat": lambda: tree_of([-1] * 5),
-    "chain": lambda: tree_of([-1, 0, 1, 2, 3, 4]),
-    "people": lambda: LabelTree.named("pascal-person-part"),
-    "uneven": lambda: tree_of([3, -1, 3, -1, 0, 0, 5]),
-    "random": lambda: random_tree(np.random.default_rng(1), 30, 6),
-    "large": lambda: random_tree(np.random.default_rng(2), 200, 6),
-}
-
-
-@pytest.fixture(params=TREES)
-def labels(request) -> LabelTree:
+@pytest.fixture(params=["one", "flat", "chain", "people", "uneven", "random", "large"])
+def labels(request, tree_of, random_tree) -> LabelTree:
     """Each kind of tree there is."""
-    return TREES[request.param]()
+    return {
+        "one": lambda: tree_of([-1]),
+        "flat": lambda: tree_of([-1] * 5),
+        "chain": lambda: tree_of([-1, 0, 1, 2, 3, 4]),
+        "people": lambda: LabelTree.named("pascal-person-part"),
+        "uneven": lambda: tree_of([3, -1, 3, -1, 0, 0, 5]),
+        "random": lambda: random_tree(1, nodes=30, depth=6),
+        "large": lambda: random_tree(2, nodes=200, depth=6),
+    }[request.param]()
 
 
 @pytest.fixture(name="hashed")

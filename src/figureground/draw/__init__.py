@@ -3,6 +3,7 @@
 from figureground.draw.background import blur_background, composite, replace_background
 from figureground.draw.color import parse_color
 from figureground.draw.cutout import cutout, eight_bit
+from figureground.draw.disk import poincare_disk
 from figureground.draw.foreground import foreground_colors
 from figureground.draw.layout import checkerboard, legend, side_by_side, with_legend
 from figureground.draw.marks import contour, label_map, overlay, tint
@@ -20,6 +21,7 @@ __all__ = [
     "legend",
     "overlay",
     "parse_color",
+    "poincare_disk",
     "replace_background",
     "sheet",
     "side_by_side",

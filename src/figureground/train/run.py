@@ -25,6 +25,7 @@ from figureground import images
 from figureground.errors import RecipeError
 from figureground.networks.transfer import read_tensors, transfer
 from figureground.train.callbacks import DrawPredictions, KeepBest, SaveProgress
+from figureground.train.disk import DrawDisk
 from figureground.train.failures import plain_failures
 from figureground.train.feed import Feed
 from figureground.train.logs import LongCsv
@@ -133,6 +134,7 @@ def _trainer(recipe: Recipe, folder: Path) -> L.Trainer:
     callbacks: list[Callback] = [
         KeepBest(folder),
         DrawPredictions(folder / "pictures"),
+        DrawDisk(folder / "pictures"),
         LearningRateMonitor("epoch"),
         SaveProgress(folder / CHECKPOINT),
     ]
