@@ -174,7 +174,10 @@ def test_any_head_gives_one_logit_for_each_leaf(headed):
     sum(output.square().sum() for output in outputs.values()).backward()
     assert all(torch.isfinite(parameter.grad).all() for parameter in headed.parameters())
     headed.eval()
-    torch.testing.assert_close(headed(x), headed.outputs(x, ["logits"])["logits"])
+    plain = headed(x)
+    torch.testing.assert_close(plain, headed.outputs(x, ["logits"])["logits"])
+    headed.to(memory_format=torch.channels_last)
+    torch.testing.assert_close(headed(x.contiguous(memory_format=torch.channels_last)), plain, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,8 @@ def poincare_disk(
         points: float (P, 2), inside of the disk |x| < 1 / sqrt(curvature).
         classes: integer (P,), the class of each point.
         colors: (red, green, blue) of each class.
-        planes: offset (K, 2) and normal (K, 2) of one line for each class: the shortest ways through the offset at right
-            angles to the normal, arcs that meet the rim at right angles.
+        planes: offset (K, 2) and normal (K, 2) of one line for each class: the shortest way through the offset at right
+            angles to the normal, an arc that meets the rim at right angles.
         curvature: c of the disk.
         size: side of the picture in pixels.
 

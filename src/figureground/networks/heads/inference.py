@@ -77,22 +77,22 @@ class PathInference(nn.Module):
 class SiblingSoftmax(nn.Module):
     """The probability of a leaf as a product of softmaxes over siblings on the way to it (arXiv:2203.05898)."""
 
+    barred: Tensor
+
     def __init__(self, layout: NodeLayout) -> None:
         super().__init__()
         self.layout = layout
         groups, most = layout.groups.shape
         width = torch.bincount(torch.as_tensor(layout.siblings))
         filled = torch.arange(most) >= width[:, None]
-        self.register_buffer(
-            "barred", torch.where(filled, -torch.inf, 0.0).view(1, groups, most, 1, 1), persistent=False
-        )
+        self.register_buffer("barred", torch.where(filled, -torch.inf, 0.0), persistent=False)
 
     def forward(self, nodes: Tensor) -> Tensor:
         """(N, V, H, W) -> (N, leaves, H, W)."""
         logits, layout = wide(nodes), self.layout
         members = torch.as_tensor(layout.groups.flatten(), device=nodes.device)
         grouped = logits.index_select(1, members).unflatten(1, layout.groups.shape)
-        totals = (grouped + self.barred).logsumexp(2)
+        totals = (grouped + self.barred[None, :, :, None, None]).logsumexp(2)
         none = layout.background == "none"
         if none:
             totals = torch.cat((torch.logaddexp(totals[:, :1], torch.zeros_like(totals[:, :1])), totals[:, 1:]), 1)
