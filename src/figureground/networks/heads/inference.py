@@ -82,7 +82,7 @@ class SiblingSoftmax(nn.Module):
     def __init__(self, layout: NodeLayout) -> None:
         super().__init__()
         self.layout = layout
-        groups, most = layout.groups.shape
+        most = layout.groups.shape[1]
         width = torch.bincount(torch.as_tensor(layout.siblings))
         filled = torch.arange(most) >= width[:, None]
         self.register_buffer("barred", torch.where(filled, -torch.inf, 0.0), persistent=False)
