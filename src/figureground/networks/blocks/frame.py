@@ -24,15 +24,21 @@ def check_size(x: Tensor, least: int) -> None:
         )
 
 
+def whole_multiple(length: int, multiple: int) -> int:
+    """``length`` rounded up to a multiple of ``multiple``.
+
+    Written as multiple * q so that graph exporters can prove that halved and doubled sizes meet again.
+    """
+    return multiple * ((length + multiple - 1) // multiple)
+
+
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
     """Repeat the last row and column of ``x`` (N, C, H, W) until both sides are multiples of ``multiple``.
 
     Edges are repeated rather than filled with zeros, so that the network sees no artificial border inside the photo.
     """
     height, width = x.shape[-2:]
-    # Written as multiple * q so that graph exporters can prove that halved and doubled sizes meet again.
-    below = multiple * ((height + multiple - 1) // multiple) - height
-    right = multiple * ((width + multiple - 1) // multiple) - width
+    below, right = whole_multiple(height, multiple) - height, whole_multiple(width, multiple) - width
     return F.pad(x, (0, right, 0, below), mode="replicate")
 
 
@@ -60,8 +66,12 @@ class SegmentationNetwork(nn.Module):
         return self._crop(self.compute(self._fit(x)), x)
 
     def forward_training(self, x: Tensor) -> dict[str, Tensor]:
-        """All outputs a loss may use, each (N, leaves, H, W): "logits", and "aux_..." where the network has them."""
-        return {name: self._crop(out, x) for name, out in self.compute_training(self._fit(x)).items()}
+        """All outputs a loss may use: "logits", and "aux_..." where the network has them, each (N, leaves, H, W).
+
+        Networks that predict classes and masks for queries also give these, as "query_...", in shapes of their own.
+        """
+        outputs = self.compute_training(self._fit(x))
+        return {name: out if name.startswith("query_") else self._crop(out, x) for name, out in outputs.items()}
 
     def compute(self, x: Tensor) -> Tensor:
         """Logits of the padded image, at its size."""

@@ -1,0 +1,40 @@
+"""The names of segmentation-models-pytorch's U-Net, LinkNet and DeepLabV3+, over its ResNets and its timm encoders."""
+
+from __future__ import annotations
+
+from figureground.networks.published.renaming import Renaming, Rule
+
+_ENCODER: list[Rule] = [(r"encoder\.model", "encoder.body"), (r"encoder(?!\.body)", "encoder.body")]
+_HEAD: list[Rule] = [(r"segmentation_head\.0", "classify")]
+
+UNET = Renaming(
+    [
+        *_ENCODER,
+        *_HEAD,
+        (r"decoder\.blocks\.(\d)\.conv1", r"blocks.\1.0"),
+        (r"decoder\.blocks\.(\d)\.conv2", r"blocks.\1.1"),
+    ]
+)
+
+LINKNET = Renaming([*_ENCODER, *_HEAD, (r"decoder\.blocks\.(\d)\.block", r"blocks.\1")])
+
+DEEPLABV3PLUS = Renaming(
+    [
+        *_ENCODER,
+        *_HEAD,
+        (r"decoder\.aspp\.0\.convs\.0", "aspp.branches.0"),
+        (r"decoder\.aspp\.0\.convs\.([123])\.0\.0", r"aspp.branches.\1.0"),
+        (r"decoder\.aspp\.0\.convs\.([123])\.0\.1", r"aspp.branches.\1.1.0"),
+        (r"decoder\.aspp\.0\.convs\.([123])\.1", r"aspp.branches.\1.1.1"),
+        (r"decoder\.aspp\.0\.convs\.4\.1", "aspp.branches.4.layers.0"),
+        (r"decoder\.aspp\.0\.convs\.4\.2", "aspp.branches.4.layers.1"),
+        (r"decoder\.aspp\.0\.project", "aspp.project.0"),
+        (r"decoder\.aspp\.1\.0", "settle.0"),
+        (r"decoder\.aspp\.1\.1", "settle.1.0"),
+        (r"decoder\.aspp\.2", "settle.1.1"),
+        (r"decoder\.block1", "low"),
+        (r"decoder\.block2\.0\.0", "refine.0"),
+        (r"decoder\.block2\.0\.1", "refine.1.0"),
+        (r"decoder\.block2\.1", "refine.1.1"),
+    ]
+)
