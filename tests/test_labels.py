@@ -387,6 +387,7 @@ PUBLISHED = {
     "cihp": (19, 3, {"hat": 1, "dress": 6, "torso_skin": 10, "face": 13, "left_arm": 14, "right_shoe": 19}),
     "atr": (17, 3, {"hat": 1, "hair": 2, "belt": 8, "left_shoe": 9, "face": 11, "bag": 16, "scarf": 17}),
     "pascal-part": (24, 4, {"face": 1, "hair": 10, "torso": 11, "neck": 12, "left_hand": 15, "right_foot": 24}),
+    "easyportrait": (8, 3, {"figure": 1, "skin": 2, "left_brow": 3, "right_eye": 6, "lips": 7, "teeth": 8}),
     "cityscapes": (19, 2, {"road": 1, "pole": 6, "sky": 11, "person": 12, "rider": 13, "bicycle": 19}),
 }
 

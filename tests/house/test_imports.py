@@ -10,7 +10,7 @@ import pytest
 LEVELS = {
     **dict.fromkeys(["errors", "checks", "labels", "images"], 0),
     **dict.fromkeys(["metrics", "refine", "draw"], 1),
-    **dict.fromkeys(["runtime", "networks", "losses", "data"], 2),
+    **dict.fromkeys(["runtime", "networks", "losses", "data", "datasets"], 2),
     **dict.fromkeys(["train", "evaluate", "export", "serve", "batch"], 3),
     "cli": 4,
     "figureground": 5,
