@@ -116,6 +116,7 @@ def test_no_part_is_where_its_whole_is_not(result):
 def test_what_is_found_is_what_the_masks_say(result):
     found = {part.name: part for part in result.found()}
     node = dict(zip(result.labels.names, result.probabilities, strict=True))
+    np.testing.assert_allclose(result.coarse_probabilities, result.probabilities, atol=1e-6)  # already full size
     assert list(found) == [name for name in result.labels.names if result.parts(name).any()]
     for name, part in found.items():
         mask = result.parts(name)

@@ -1,4 +1,4 @@
-"""`figureground evaluate`: a network against photos with known masks."""
+"""`figureground evaluate`: a network against photos with known masks or parts."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from figureground.cli.labels import complete_tree
 from figureground.cli.options import debug_option, network_option, threshold_option
 from figureground.errors import FiguregroundError
 
 if TYPE_CHECKING:
     from figureground.evaluate import Pair, Report
+    from figureground.runtime.segmenter import Segmenter
 
 DEFAULT_WORST = 20
 _ROWS = (
@@ -33,11 +35,14 @@ EPILOG = """\b
 The folder
   DIR/images/001.jpg   a photo
   DIR/masks/001.png    its mask: any value but zero is person
-DIR/parts/ with index maps of body parts is taken where there is no masks/.
+  DIR/parts/001.png    or the numbers of its parts, for a network of parts
+A network of parts is measured on DIR/parts/ where that is there, at every
+level of its tree. For other networks it stands in where there is no masks/.
 
 \b
 Example
   figureground evaluate --network person --data DIR --json report.json --worst 20 --gallery worst
+  figureground evaluate --network parts --data DIR --confusion pictures
 """
 
 
@@ -48,6 +53,13 @@ Example
 )
 @click.option("--images", default="images", show_default=True, help="Folder of the photos in DIR.")
 @click.option("--masks", default="masks", show_default=True, help="Folder of the masks in DIR.")
+@click.option("--parts", default="parts", show_default=True, help="Folder of the index maps of parts in DIR.")
+@click.option(
+    "--tree",
+    metavar="TREE|FILE",
+    shell_complete=complete_tree,
+    help="Tree in whose numbers the parts are written.  [default: the network's]",
+)
 @click.option("--nobody", is_flag=True, help="DIR holds photos without people, and no masks.")
 @threshold_option
 @click.option("--json", "json_file", metavar="FILE", help="Write the report, photo by photo, as JSON; - prints it.")
@@ -57,40 +69,69 @@ Example
 @click.option(
     "--gallery", metavar="DIR", type=click.Path(path_type=Path), help="Draw the worst cases into this folder."
 )
+@click.option(
+    "--confusion",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Draw the confusion matrix of each level of parts into this folder.",
+)
 @debug_option
 def evaluate(
     network: str,
     data_dir: Path,
     images: str,
     masks: str,
+    parts: str,
+    tree: str | None,
     nobody: bool,
     threshold: float | None,
     json_file: str | None,
     worst: int | None,
     gallery: Path | None,
+    confusion: Path | None,
 ) -> None:
-    """Measure a network on photos with known masks."""
+    """Measure a network on photos with known masks or parts."""
     if worst is not None and gallery is None:
         raise FiguregroundError("--worst without --gallery", remedy="say where to draw them: --gallery DIR")
-    from figureground.evaluate import find_pairs, find_photos_without_people, write_gallery
     from figureground.runtime.catalogue import load
 
-    pairs = find_photos_without_people(data_dir, images) if nobody else find_pairs(data_dir, images, masks)
     segmenter = load(network)
+    if _has_parts(segmenter, data_dir / parts, tree) and not nobody:
+        from figureground.cli.evaluate_parts import evaluate_parts
+
+        pictures = (gallery, worst or DEFAULT_WORST, confusion)
+        evaluate_parts(segmenter, data_dir, (images, parts), tree, threshold, json_file, pictures)
+        return
+    if confusion is not None or tree is not None:
+        option = "--confusion" if confusion is not None else "--tree"
+        raise FiguregroundError(f"{option} without parts", remedy=f"it needs a network of parts and {data_dir / parts}")
+    from figureground.evaluate import find_pairs, find_photos_without_people, write_gallery
+
+    pairs = find_photos_without_people(data_dir, images) if nobody else find_pairs(data_dir, images, masks)
     report = _measure(segmenter, pairs, threshold)
-    document = {**report.to_dict(), "data": str(data_dir)}
-    if json_file == "-":
-        click.echo(json.dumps(document, indent=2))
-    else:
-        click.echo(_text(report))
-    if json_file not in (None, "-"):
-        _write(Path(str(json_file)), document)
+    tell({**report.to_dict(), "data": str(data_dir)}, _text(report), json_file)
     if gallery is not None:
         page = write_gallery(segmenter, pairs, report, gallery, worst or DEFAULT_WORST)
         click.echo(f"worst cases: {page}", err=json_file == "-")
 
 
-def _measure(segmenter: Any, pairs: list[Pair], threshold: float | None) -> Report:
+def _has_parts(segmenter: Segmenter, folder: Path, tree: str | None) -> bool:
+    """Whether parts are to be measured: a network that has some, and photos of which they are known."""
+    if tree is None:
+        return len(segmenter.labels) > 1 and folder.is_dir()
+    from figureground.runtime.catalogue import require_parts
+
+    return bool(require_parts(segmenter))
+
+
+def tell(document: dict[str, Any], text: str, json_file: str | None) -> None:
+    """Print `text`, and write `document` to the JSON file; for "-" the document is printed in place of the text."""
+    click.echo(json.dumps(document, indent=2) if json_file == "-" else text)
+    if json_file not in (None, "-"):
+        _write(Path(str(json_file)), document)
+
+
+def _measure(segmenter: Segmenter, pairs: list[Pair], threshold: float | None) -> Report:
     from figureground.cli.progress import Progress
     from figureground.evaluate import evaluate as measure
 

@@ -2,6 +2,7 @@
 
 from figureground.draw.background import blur_background, composite, replace_background
 from figureground.draw.color import parse_color
+from figureground.draw.confusion import confusion_matrix
 from figureground.draw.cutout import cutout, eight_bit
 from figureground.draw.disk import poincare_disk
 from figureground.draw.foreground import foreground_colors
@@ -13,6 +14,7 @@ __all__ = [
     "blur_background",
     "checkerboard",
     "composite",
+    "confusion_matrix",
     "contour",
     "cutout",
     "eight_bit",

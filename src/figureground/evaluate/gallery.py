@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -34,11 +34,14 @@ img {{ max-width: 100%; display: block }}
 figure {{ margin: 0 0 2rem }}
 </style></head><body>
 <h1>{title}</h1>
-<p>From left to right: photo, truth, prediction, errors (red: person that was missed; blue: called person but is not;
-green: found).</p>
+<p>{explanation}</p>
 {figures}
 </body></html>
 """
+_EXPLANATION = (
+    "From left to right: photo, truth, prediction, errors (red: person that was missed; blue: called person but is "
+    "not; green: found)."
+)
 
 
 def write_gallery(segmenter: Segmenter, pairs: Sequence[Pair], report: Report, folder: str | Path, worst: int) -> Path:
@@ -49,22 +52,46 @@ def write_gallery(segmenter: Segmenter, pairs: Sequence[Pair], report: Report, f
     Raises:
         OutputError: the folder cannot be written to.
     """
-    folder = Path(folder)
+    by_stem = {pair.stem: pair for pair in pairs}
+    worst_records = report.worst(worst)
+    cases = (
+        (
+            record.name,
+            _caption(record),
+            case_picture(segmenter, by_stem[record.name], record, report.summary["threshold"]),
+        )
+        for record in worst_records
+    )
+    title = f"The {len(worst_records)} worst of {len(report.per_image)} photos"
+    return write_page(Path(folder), title, _EXPLANATION, cases)
+
+
+def write_page(folder: Path, title: str, explanation: str, cases: Iterable[tuple[str, str, Image.Image]]) -> Path:
+    """Write pictures of cases and a page of them into `folder`; return the path of its `index.html`.
+
+    Args:
+        folder: made when missing.
+        title: of the page.
+        explanation: what there is to see in a picture.
+        cases: name, caption and picture of each.
+
+    Raises:
+        OutputError: the folder cannot be written to.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
             f"cannot make the folder {folder}: {error.strerror}", remedy="give another --gallery"
         ) from error
-    by_stem = {pair.stem: pair for pair in pairs}
     figures = []
-    for rank, record in enumerate(report.worst(worst), start=1):
-        name = f"{rank:03d}-{record.name.replace('/', '-')}.jpg"
-        images.write(case_picture(segmenter, by_stem[record.name], record, report.summary["threshold"]), folder / name)
-        figures.append(_figure(name, record))
-    title = f"The {len(figures)} worst of {len(report.per_image)} photos"
+    for rank, (case, caption, picture) in enumerate(cases, start=1):
+        name = f"{rank:03d}-{case.replace('/', '-')}.jpg"
+        images.write(picture, folder / name)
+        figures.append(_figure(name, caption))
     page = folder / "index.html"
-    images.write_bytes(_PAGE.format(title=title, figures="\n".join(figures)).encode(), page)
+    content = _PAGE.format(title=title, explanation=explanation, figures="\n".join(figures))
+    images.write_bytes(content.encode(), page)
     return page
 
 
@@ -74,10 +101,15 @@ def case_picture(segmenter: Segmenter, pair: Pair, record: ImageRecord, threshol
     predicted = segmenter(photo, threshold=threshold).mask
     true = true_mask(pair, predicted.shape)
     panels = [photo, _grey(true), _grey(predicted), error_map(predicted, true)]
+    return strip_of(panels, _caption(record))
+
+
+def strip_of(panels: Sequence[NDArray[np.uint8]], caption: str) -> Image.Image:
+    """Pictures uint8 (H, W, 3) of one size next to one another under a caption."""
     height = PANEL_HEIGHT
-    width = min(max(1, round(photo.shape[1] * height / photo.shape[0])), _WIDEST)
-    strip = Image.new("RGB", (4 * width + 3 * _GAP, height + _CAPTION_HEIGHT), "white")
-    ImageDraw.Draw(strip).text((4, 3), _caption(record), fill="black", font=ImageFont.load_default(size=15))
+    width = min(max(1, round(panels[0].shape[1] * height / panels[0].shape[0])), _WIDEST)
+    strip = Image.new("RGB", (len(panels) * (width + _GAP) - _GAP, height + _CAPTION_HEIGHT), "white")
+    ImageDraw.Draw(strip).text((4, 3), caption, fill="black", font=ImageFont.load_default(size=15))
     for index, panel in enumerate(panels):
         fitted = Image.fromarray(panel).resize((width, height), Image.Resampling.BOX)
         strip.paste(fitted, (index * (width + _GAP), _CAPTION_HEIGHT))
@@ -104,6 +136,6 @@ def _caption(record: ImageRecord) -> str:
     return f"{record.name}   IoU {record.iou:.3f}   Dice {record.dice:.3f}   boundary F {record.boundary_f:.3f}"
 
 
-def _figure(name: str, record: ImageRecord) -> str:
-    caption = html.escape(_caption(record))
+def _figure(name: str, caption: str) -> str:
+    caption = html.escape(caption)
     return f'<figure><img src="{quote(name)}" alt="{caption}"><figcaption>{caption}</figcaption></figure>'

@@ -9,7 +9,7 @@ A mask is read for one question, person or not: any value but zero is person. So
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,18 +78,38 @@ def read_mask(path: str | Path) -> NDArray[np.bool_]:
         ImageError: not an image, or a damaged one.
         DataError: the file cannot be opened.
     """
+    values, bands = _stored(path)
+    if values.ndim == 2:
+        return np.asarray(values != 0)
+    colours = [index for index, band in enumerate(bands) if band not in ("A", "a")]
+    return np.asarray((values[..., colours] != 0).any(axis=-1))
+
+
+def read_parts(path: str | Path) -> NDArray[np.int64]:
+    """An index map file as int64 (H, W): the file's own numbers, or the palette's indices.
+
+    Raises:
+        ImageError: not an image, or a damaged one.
+        DataError: the file cannot be opened, or is a picture in colours.
+    """
+    values, _ = _stored(path)
+    if values.ndim != 2:
+        raise DataError(
+            f"'{path}' is a picture in colours, not an index map", remedy="save the numbers of labels as a grey PNG"
+        )
+    return values.astype(np.int64)
+
+
+def _stored(path: str | Path) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """The values of a mask file as they are in it, and the names of their bands."""
     name = f"the mask '{path}'"
     try:
         with open(path, "rb") as file:
             opened = open_header(file, name)
             with decoding(name, opened.format or ""):
-                bands, values = opened.getbands(), np.asarray(opened)
+                return np.asarray(opened), opened.getbands()
     except OSError as error:
         raise DataError(f"cannot open {name}: {error.strerror}") from error
-    if values.ndim == 2:
-        return np.asarray(values != 0)
-    colours = [index for index, band in enumerate(bands) if band not in ("A", "a")]
-    return np.asarray((values[..., colours] != 0).any(axis=-1))
 
 
 def _folder(root: Path, name: str) -> Path:

@@ -114,8 +114,12 @@ class Segmentation:
     @cached_property
     def probabilities(self) -> NDArray[np.float32]:
         """Probability of every node of the tree, in the order of `labels.names`: float32 (nodes, H, W)."""
-        nodes = self.labels.nodes_from_leaves(self._leaves)
-        return np.stack([self._full_size(node) for node in nodes])
+        return np.stack([self._full_size(node) for node in self.coarse_probabilities])
+
+    @property
+    def coarse_probabilities(self) -> NDArray[np.float32]:
+        """`probabilities` at the size at which the network gave them, which is far cheaper: float32 (nodes, h, w)."""
+        return self.labels.nodes_from_leaves(self._leaves)
 
     def level(self, depth: int) -> NDArray[np.unsignedinteger[Any]]:
         """The label of each pixel at one depth of the tree: uint8 (H, W), 0 is background; -1 is the deepest level.
