@@ -12,6 +12,7 @@ import click
 from click.shell_completion import shell_complete
 
 from figureground.cli.completion import COMPLETION_VARIABLE, completion
+from figureground.cli.data import data
 from figureground.cli.doctor import doctor
 from figureground.cli.evaluate import evaluate
 from figureground.cli.export import export
@@ -20,6 +21,7 @@ from figureground.cli.networks import networks
 from figureground.cli.options import Session, debug_option, version_option
 from figureground.cli.parse import parse
 from figureground.cli.segment import segment
+from figureground.cli.soup import soup
 from figureground.cli.train import train
 from figureground.cli.tune import tune
 from figureground.errors import FiguregroundError, OutputError
@@ -54,7 +56,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for _verb in (segment, parse, evaluate, networks, labels, doctor, train, export, tune, completion):
+for _verb in (segment, parse, evaluate, networks, labels, doctor, data, train, export, soup, tune, completion):
     cli.add_command(_verb)
 
 

@@ -1,4 +1,4 @@
-"""`figureground export`: a trained run in, one bundle file out."""
+"""`figureground export`: a trained run or an ensemble in, one bundle file out."""
 
 from __future__ import annotations
 
@@ -19,32 +19,27 @@ FILE = click.Path(path_type=Path)
     epilog="""\b
 Example
   figureground export runs/person-fast -o person-fast.onnx --report parity.json
+  figureground export best.json -o best.onnx
 """
 )
-@click.argument("run", type=FILE)
+@click.argument("run", metavar="RUN|PREDICTOR", type=FILE)
 @click.option("-o", "--output", required=True, type=FILE, help="The bundle to write (.onnx).")
-@click.option("--name", help="Name of the network in the bundle.  [default: the recipe's name]")
+@click.option("--name", help="Name of the network in the bundle.  [default: the recipe's or predictor's]")
 @click.option("--card", type=FILE, help="YAML or JSON file of what people should know: description, licences, ...")
 @click.option(
     "--storage",
     type=click.Choice(["float16", "float32", "int8"]),
-    default="float16",
-    show_default=True,
-    help="How the weights are stored; they compute in float32 all the same.",
+    help="How a run's weights are stored; they compute in float32 all the same.  [default: float16]",
 )
 @click.option(
     "--threshold",
     type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
-    default=0.5,
-    show_default=True,
-    help="A pixel is person from this probability on.",
+    help="A pixel is person from this probability on.  [default: 0.5, or the predictor's]",
 )
 @click.option(
     "--peak",
     type=click.FloatRange(0.0, 1.0),
-    default=0.0,
-    show_default=True,
-    help="Areas in which the probability never reaches this are dropped; 0 keeps all.",
+    help="Areas in which a run's probability never reaches this are dropped; 0 keeps all.  [default: 0]",
 )
 @click.option(
     "--photos",
@@ -59,31 +54,40 @@ def export(
     name: str | None,
     card: Path | None,
     storage: Any,
-    threshold: float,
-    peak: float,
+    threshold: float | None,
+    peak: float | None,
     photos: Path | None,
     report: Path | None,
 ) -> None:
-    """Turn a training run into a bundle (needs figureground[export]) and print its path."""
+    """Turn a training run, or a predictor file whose networks fit together, into a bundle and print its path.
+
+    Needs figureground[export].
+    """
+    is_run = run.suffix.lower() != ".json"
+    if not is_run and (storage is not None or peak is not None):
+        raise click.UsageError("--storage and --peak are for runs: a predictor's networks keep their own")
     with extra("export", "Export"):
         facts = _read_card(card) if card is not None else None
     for file in (output, report):
         if file is not None:
             make_folder(file.parent)
     with extra("export", "Export"):
-        from figureground.export import export_run
+        from figureground.export import export_predictor, export_run
 
-        export_run(
-            run,
-            output,
-            name=name,
-            report=report,
-            card=facts,
-            storage=storage,
-            threshold=threshold,
-            peak=peak,
-            photos=photos,
-        )
+        if is_run:
+            export_run(
+                run,
+                output,
+                name=name,
+                report=report,
+                card=facts,
+                storage=storage or "float16",
+                threshold=0.5 if threshold is None else threshold,
+                peak=peak or 0.0,
+                photos=photos,
+            )
+        else:
+            export_predictor(run, output, name=name, report=report, card=facts, threshold=threshold, photos=photos)
     click.echo(str(output))
 
 

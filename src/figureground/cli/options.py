@@ -68,7 +68,7 @@ def _network_option(default: str) -> Callable[[_Command], _Command]:
         show_default=True,
         metavar="NAME|FILE",
         shell_complete=complete_network,
-        help="A shipped network (see: figureground networks) or a bundle file.",
+        help="A shipped network (see: figureground networks), a bundle or a predictor file.",
     )
 
 

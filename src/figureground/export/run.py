@@ -59,7 +59,7 @@ def export_run(
     sizing = Sizing(area=recipe.sizing.area, multiple=recipe.sizing.multiple)
     exact = to_onnx(model)
     small = compress(exact, storage)
-    pictures = _pictures(photos, sizing)
+    pictures = parity_pictures(photos, sizing)
     parity = {"onnx": compare(model, exact, pictures), f"onnx {storage}": compare(model, small, pictures)}
     if not parity["onnx"].logit_relative <= TOLERANCE:
         raise NetworkError(
@@ -112,7 +112,12 @@ def _public(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update=changes)
 
 
-def _pictures(folder: Path | None, sizing: Sizing) -> list[Pixels]:
+def parity_pictures(folder: Path | None, sizing: Sizing) -> list[Pixels]:
+    """Pictures to compare two models on, at the network's size: those of a folder, or the bundled photo and noise.
+
+    Raises:
+        DataError: no pictures in the folder.
+    """
     if folder is not None:
         photos = [images.read(path) for path in picture_files(folder)]
     else:

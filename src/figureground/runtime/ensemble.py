@@ -68,13 +68,14 @@ class Ensemble(Segmenter):
             self.members[0].labels,
             own if threshold is None else threshold,
         )
-        self._asked = [pair for pair in zip(self.members, self.weights, strict=True) if pair[1] > 0]
+        self.asked = [pair for pair in zip(self.members, self.weights, strict=True) if pair[1] > 0]
+        """The members that count, each with its weight."""
 
     def network_size(self, height: int, width: int) -> tuple[int, int]:
         """The members' size where they agree; else that of the photo, but not far beyond what the largest needs."""
-        sizes = [member.network_size(height, width) for member, _ in self._asked]
+        sizes = [member.network_size(height, width) for member, _ in self.asked]
         shared = sizes[0]
-        if all(size == shared for size in sizes) and all(m.network_size(*shared) == shared for m, _ in self._asked):
+        if all(size == shared for size in sizes) and all(m.network_size(*shared) == shared for m, _ in self.asked):
             return shared
         zoom = min(1.0, max(_ROOM * max(h / height, w / width) for h, w in sizes))
         return max(1, round(height * zoom)), max(1, round(width * zoom))
@@ -96,12 +97,12 @@ class Ensemble(Segmenter):
     ) -> NDArray[np.float32]:
         pictures: dict[tuple[int, int], NDArray[np.uint8]] = {}
         maps = []
-        for member, _ in self._asked:
+        for member, _ in self.asked:
             size = member.network_size(*image.shape[:2])
             if size not in pictures:
                 pictures[size] = images.resize(image, size)
             maps.append(ask(member, pictures[size]))
-        return weighted_mean(maps, [weight for _, weight in self._asked])
+        return weighted_mean(maps, [weight for _, weight in self.asked])
 
 
 def weighted_mean(maps: Sequence[NDArray[np.float32]], weights: Sequence[float]) -> NDArray[np.float32]:

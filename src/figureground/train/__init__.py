@@ -2,5 +2,6 @@
 
 from figureground.train.recipe import Recipe
 from figureground.train.run import build_model, load_run, run
+from figureground.train.soup import soup
 
-__all__ = ["Recipe", "build_model", "load_run", "run"]
+__all__ = ["Recipe", "build_model", "load_run", "run", "soup"]

@@ -1,0 +1,117 @@
+"""A soup against the mean taken by numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from figureground.checks import ArgumentError
+from figureground.cli.app import main
+from figureground.errors import NetworkError, RecipeError
+from figureground.train import soup
+from figureground.train.weights import save_weights
+
+
+def network(seed, channels=3):
+    torch.manual_seed(seed)
+    made = torch.nn.Sequential(torch.nn.Conv2d(3, channels, 3), torch.nn.BatchNorm2d(channels))
+    made[1].running_mean.normal_()
+    made[1].num_batches_tracked.fill_(10 * seed)
+    return made
+
+
+@pytest.fixture
+def runs(tmp_path):
+    folders = []
+    for seed in (1, 2, 3):
+        folder = tmp_path / f"run{seed}"
+        folder.mkdir()
+        save_weights(network(seed), folder / "best.safetensors", recipe=f"name: run{seed}\n")
+        folders.append(folder)
+    return folders
+
+
+def by_hand(runs, shares):
+    states = [load_file(folder / "best.safetensors") for folder in runs]
+    return {
+        name: sum(share * state[name].double().numpy() for share, state in zip(shares, states, strict=True))
+        for name, tensor in states[0].items()
+        if tensor.is_floating_point()
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "shares"),
+    [
+        ({}, [1 / 3, 1 / 3, 1 / 3]),
+        ({"weights": [1, 0, 3]}, [0.25, 0, 0.75]),
+        ({"decay": 0.5}, [0.25, 0.25, 0.5]),
+        ({"decay": 0.9}, [0.81, 0.09, 0.1]),
+    ],
+    ids=str,
+)
+def test_the_mean(runs, tmp_path, options, shares):
+    folder = soup(runs, tmp_path / "soup", **options)
+    made = load_file(folder / "best.safetensors")
+    for name, wanted in by_hand(runs, shares).items():
+        np.testing.assert_allclose(made[name].numpy(), wanted, atol=1e-6)
+        assert made[name].dtype == torch.float32
+    assert made["1.num_batches_tracked"] == 30
+    assert (folder / "recipe.yaml").read_text() == "name: run1\n"
+
+
+def test_the_decay_is_that_of_a_moving_average(runs, tmp_path):
+    mean = None
+    for folder in runs:
+        state = load_file(folder / "best.safetensors")["0.weight"]
+        mean = state if mean is None else 0.7 * mean + 0.3 * state
+    made = load_file(soup(runs, tmp_path / "soup", decay=0.7) / "best.safetensors")
+    np.testing.assert_allclose(made["0.weight"], mean, atol=1e-6)
+
+
+def test_files_are_taken_as_well(runs, tmp_path):
+    files = [folder / "best.safetensors" for folder in runs]
+    one = soup(files, tmp_path / "one") / "best.safetensors"
+    assert one.read_bytes() == (soup(runs, tmp_path / "other") / "best.safetensors").read_bytes()
+
+
+def test_what_is_refused(runs, tmp_path):
+    out = tmp_path / "soup"
+    with pytest.raises(ArgumentError, match="at least two"):
+        soup(runs[:1], out)
+    for weights in ([1, 2], [0, 0, 0], [1, 1, -1], [1, 1, float("nan")]):
+        with pytest.raises(ArgumentError, match="one number per source"):
+            soup(runs, out, weights=weights)
+    with pytest.raises(ArgumentError, match="decay is 1"):
+        soup(runs, out, decay=1)
+    with pytest.raises(ArgumentError, match="one of them"):
+        soup(runs, out, decay=0.5, weights=[1, 1, 1])
+    with pytest.raises(NetworkError, match="no weights at"):
+        soup([*runs, tmp_path / "none"], out)
+    (tmp_path / "text.safetensors").write_text("no")
+    with pytest.raises(NetworkError, match="no safetensors file"):
+        soup([*runs, tmp_path / "text.safetensors"], out)
+    save_weights(network(4, channels=5), tmp_path / "wide.safetensors", recipe="")
+    with pytest.raises(NetworkError, match=r"'0\.\w+' is \(3.*\) in .* and \(5"):
+        soup([*runs, tmp_path / "wide.safetensors"], out)
+    save_weights(network(4)[0], tmp_path / "part.safetensors", recipe="")
+    with pytest.raises(NetworkError, match=r"has a tensor '0\.bias'"):
+        soup([*runs, tmp_path / "part.safetensors"], out)
+    with pytest.raises(RecipeError, match="carries no recipe"):
+        soup([tmp_path / "wide.safetensors", *runs], out)
+    assert not out.exists()
+    soup(runs, out)
+    with pytest.raises(RecipeError, match="already holds a run"):
+        soup(runs, out)
+
+
+def test_the_verb(runs, tmp_path, capsys):
+    out = tmp_path / "soup"
+    assert main(["soup", *map(str, runs), "-o", str(out), "--decay", "0.5"]) == 0
+    assert capsys.readouterr().out.strip() == str(out)
+    made = load_file(out / "best.safetensors")["0.weight"].numpy()
+    np.testing.assert_allclose(made, by_hand(runs, [0.25, 0.25, 0.5])["0.weight"], atol=1e-6)
+    assert main(["soup", str(runs[0]), "-o", str(tmp_path / "x")]) == 2
+    assert "at least two" in capsys.readouterr().err
