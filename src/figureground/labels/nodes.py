@@ -6,6 +6,7 @@ comes the background, which has no channel, one node beside the roots, or a chai
 
 from __future__ import annotations
 
+import itertools
 from functools import cache, cached_property
 from typing import Literal, get_args
 
@@ -96,29 +97,22 @@ class NodeLayout:
         return inside, known
 
     @cached_property
-    def jumps(self) -> list[Indices]:
-        """Tables (V,) of the channel 1, 2, 4, ... above each; a channel without one stands for itself.
-
-        The minimum with each of them in turn is the minimum over the whole way up: a node counted twice does no harm.
-        """
-        jump = np.where(self.parents < 0, np.arange(len(self)), self.parents)
-        jumps, reach = [], 1
-        while reach <= int(self.depths.max()):
-            jumps.append(jump)
-            jump, reach = jump[jump], 2 * reach
-        return jumps
+    def by_depth(self) -> list[Indices]:
+        """The channels at each depth, from the roots down."""
+        return [np.flatnonzero(self.depths == depth) for depth in range(int(self.depths.max()) + 1)]
 
     @cached_property
-    def families(self) -> list[tuple[Indices, Indices]]:
-        """For each depth with inner nodes, the deepest first: those nodes (n,), and their children (n, most).
+    def parent_places(self) -> list[Indices]:
+        """For each depth below the roots: where in `by_depth` of the depth above the parent of each channel stands."""
+        return [np.searchsorted(above, self.parents[below]) for above, below in itertools.pairwise(self.by_depth)]
 
-        Shorter rows are filled up with their first child, so that a maximum over a row is right.
+    @cached_property
+    def child_places(self) -> list[tuple[Indices, Indices]]:
+        """For each depth but the last: where its inner nodes stand (n,), and their children in the next (n, most).
+
+        Shorter rows are filled up with their first child, so that a minimum over a row is right.
         """
-        families = []
-        for depth in range(int(self.depths.max()), 0, -1):
-            below = np.flatnonzero(self.depths == depth)
-            families.append(_grouped(below, self.parents[below]))
-        return families
+        return [_grouped(np.arange(len(parents)), parents) for parents in self.parent_places]
 
     @cached_property
     def siblings(self) -> Indices:
@@ -127,7 +121,7 @@ class NodeLayout:
 
     @cached_property
     def groups(self) -> Indices:
-        """(groups, most) the channels of each sibling group; the roots are the first. Filled up as `families`."""
+        """(groups, most) the channels of each sibling group; the roots are the first. Filled up as `child_places`."""
         return _grouped(np.arange(len(self)), self.siblings)[1]
 
     @cached_property

@@ -36,10 +36,12 @@ class NodeTables:
 
     Attributes:
         inside: (V, 256) bool, `NodeLayout.inside` the other way round.
-        known: (V, 256) float32 of 0 and 1, `NodeLayout.known` the other way round.
+        known: (V, 256) bool, `NodeLayout.known` the other way round.
         counted: (256,) float32 of 0 and 1, whether a target value tells anything.
-        jumps: `NodeLayout.jumps`.
-        families: `NodeLayout.families`.
+        depths: `NodeLayout.depths`.
+        by_depth: `NodeLayout.by_depth`.
+        parent_places: `NodeLayout.parent_places`.
+        child_places: `NodeLayout.child_places`.
         siblings: `NodeLayout.siblings`.
         groups: `NodeLayout.groups`.
     """
@@ -49,11 +51,12 @@ class NodeTables:
             return torch.as_tensor(array, device=device)
 
         self.layout = layout
-        self.inside = moved(layout.inside.T.copy())
-        self.known = moved(layout.known.T.copy()).float()
-        self.counted = self.known.amax(0)
-        self.jumps = [moved(jump) for jump in layout.jumps]
-        self.families = [(moved(nodes), moved(children)) for nodes, children in layout.families]
+        self.inside, self.known = moved(layout.inside.T.copy()), moved(layout.known.T.copy())
+        self.counted = self.known.any(0).float()
+        self.depths = moved(layout.depths)
+        self.by_depth = [moved(channels) for channels in layout.by_depth]
+        self.parent_places = [moved(places) for places in layout.parent_places]
+        self.child_places = [(moved(nodes), moved(children)) for nodes, children in layout.child_places]
         self.siblings, self.groups = moved(layout.siblings), moved(layout.groups)
 
 
@@ -69,16 +72,19 @@ def as_rows(nodes: torch.Tensor) -> torch.Tensor:
     return wide.transpose(0, 1).reshape(nodes.shape[1], -1)
 
 
-def least_above(rows: torch.Tensor, tables: NodeTables) -> torch.Tensor:
-    """(V, P) -> (V, P), the least value on the way from each node up to its root, the node included."""
-    for jump in tables.jumps:
-        rows = torch.minimum(rows, rows.index_select(0, jump))
-    return rows
+def least_above(levels: list[torch.Tensor], tables: NodeTables) -> list[torch.Tensor]:
+    """Rows of each depth -> the least value on the way from each node up to its root, the node included."""
+    found = levels[:1]
+    for rows, parents in zip(levels[1:], tables.parent_places, strict=True):
+        found.append(torch.minimum(rows, found[-1].index_select(0, parents)))
+    return found
 
 
-def least_below(rows: torch.Tensor, tables: NodeTables) -> torch.Tensor:
-    """(V, P) -> (V, P), the least value in the subtree of each node, the node included."""
-    for nodes, children in tables.families:
-        lowest = rows.index_select(0, children.flatten()).unflatten(0, children.shape).amin(1)
-        rows = rows.index_copy(0, nodes, torch.minimum(rows.index_select(0, nodes), lowest))
-    return rows
+def least_below(levels: list[torch.Tensor], tables: NodeTables) -> list[torch.Tensor]:
+    """Rows of each depth -> the least value in the subtree of each node, the node included."""
+    found = levels[-1:]
+    for rows, (nodes, children) in zip(levels[-2::-1], tables.child_places[::-1], strict=True):
+        lowest = found[-1].index_select(0, children.flatten()).unflatten(0, children.shape).amin(1)
+        lowest = torch.minimum(rows.index_select(0, nodes), lowest)
+        found.append(lowest if len(nodes) == len(rows) else rows.index_copy(0, nodes, lowest))
+    return found[::-1]

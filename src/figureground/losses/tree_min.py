@@ -24,6 +24,9 @@ from figureground.losses.nodes import NodeTables, as_rows, layout_of, least_abov
 
 Reduction = Literal["sum_nodes", "level_mean"]
 
+_RIGHT = 1e4
+"""A score whose loss is exactly zero."""
+
 
 def node_focal(
     nodes: torch.Tensor,
@@ -49,12 +52,12 @@ def node_focal(
     Raises:
         RecipeError: a number of channels that does not fit the tree, or an unknown reduction.
     """
-    tables, inside = _seen(nodes, target, labels)
-    rows = as_rows(nodes)
-    losses = _focal(torch.where(inside, rows, -rows), gamma)
+    tables, flat = tables_of(layout_of(nodes, labels), nodes.device), target.flatten()
+    inside = tables.inside.index_select(1, flat)
+    losses = _focal(_turned(as_rows(nodes), inside, tables.known.index_select(1, flat)), gamma)
     if alpha is not None:
         losses = losses * torch.where(inside, alpha, 1 - alpha)
-    return _reduced(losses, target, tables, reduction)
+    return _reduced(losses.sum(1), flat, tables, reduction)
 
 
 def tree_min(
@@ -77,17 +80,26 @@ def focal_tree_min(
     reduction: Reduction = "sum_nodes",
 ) -> torch.Tensor:
     """Focal loss of the nodes on scores that agree along the tree; see the module's text. Args as of `node_focal`."""
-    tables, inside = _seen(nodes, target, labels)
+    tables, flat = tables_of(layout_of(nodes, labels), nodes.device), target.flatten()
     rows = as_rows(nodes)
-    # Turned so that high is right everywhere, both the least above and the highest below become a minimum.
-    right = torch.where(inside, rows, -rows)
-    agreed = torch.where(inside, least_above(right, tables), least_below(right, tables))
-    return _reduced(_focal(agreed, gamma), target, tables, reduction)
+    inside = [tables.inside[channels].index_select(1, flat) for channels in tables.by_depth]
+    turned = [
+        _turned(rows.index_select(0, channels), seen, tables.known[channels].index_select(1, flat))
+        for channels, seen in zip(tables.by_depth, inside, strict=True)
+    ]
+    above, below = least_above(turned, tables), least_below(turned, tables)
+    of_node = [_focal(torch.where(*level), gamma).sum(1) for level in zip(inside, above, below, strict=True)]
+    order = torch.cat(tables.by_depth)
+    return _reduced(torch.cat(of_node)[order.argsort()], flat, tables, reduction)
 
 
-def _seen(nodes: torch.Tensor, target: torch.Tensor, labels: LabelTree) -> tuple[NodeTables, torch.Tensor]:
-    tables = tables_of(layout_of(nodes, labels), nodes.device)
-    return tables, tables.inside.index_select(1, target.flatten())
+def _turned(rows: torch.Tensor, inside: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """Scores with their sign changed where the pixel is outside, so that high is right everywhere.
+
+    Then the least above and the highest below both become a minimum. What is not known is as right as can be: it costs
+    nothing, has no gradient, and is the minimum of nothing else.
+    """
+    return torch.where(inside, rows, -rows).masked_fill(~known, _RIGHT)
 
 
 def _focal(right: torch.Tensor, gamma: float) -> torch.Tensor:
@@ -96,15 +108,13 @@ def _focal(right: torch.Tensor, gamma: float) -> torch.Tensor:
     return -log_p if gamma == 0 else -log_p * torch.exp(gamma * (log_p - right))
 
 
-def _reduced(losses: torch.Tensor, target: torch.Tensor, tables: NodeTables, reduction: str) -> torch.Tensor:
-    flat = target.flatten()
+def _reduced(of_node: torch.Tensor, flat: torch.Tensor, tables: NodeTables, reduction: str) -> torch.Tensor:
+    """(V,) sums over the pixels -> the loss."""
     pixels = tables.counted[flat].sum().clamp(min=1)
-    of_node = (losses * tables.known.index_select(1, flat)).sum(1)
     if reduction == "sum_nodes":
         return of_node.sum() / pixels
     if reduction == "level_mean":
-        depths = torch.as_tensor(tables.layout.depths, device=losses.device)
-        return (of_node / torch.bincount(depths)[depths]).sum() / pixels
+        return (of_node / torch.bincount(tables.depths)[tables.depths]).sum() / pixels
     raise RecipeError(
         f"no reduction is called {reduction!r}", remedy=suggest(str(reduction), ["sum_nodes", "level_mean"])
     )
