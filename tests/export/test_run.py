@@ -14,6 +14,7 @@ import figureground as fg
 from figureground import images
 from figureground.errors import DataError, NetworkError, OutputError, RecipeError
 from figureground.export import export_run
+from figureground.export.whole import whole_tree
 from figureground.losses import with_background
 from figureground.runtime.bundle import Bundle
 from figureground.runtime.sizing import Sizing
@@ -109,3 +110,22 @@ def test_no_photos_and_no_place(export, run_folder, tmp_path):
         export(photos=tmp_path / "nowhere")
     with pytest.raises(OutputError):
         export_run(run_folder, tmp_path / "nowhere" / "bundle.onnx")
+
+
+def test_a_network_of_parts_is_exported_as_one_of_whole_figures(run_folder, model, tmp_path, pictures):
+    bundle = export_run(run_folder, tmp_path / "whole.onnx", storage="float32", whole="somebody", area=64 * 96)
+    assert bundle.labels.names == ("somebody",)
+    assert bundle.labels.labels[0].color == (255, 0, 0)
+    assert bundle.sizing == Sizing(area=64 * 96, multiple=32)
+    segmenter = fg.load(tmp_path / "whole.onnx")
+    for picture in pictures:
+        with torch.inference_mode():
+            logits = model(torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float())
+        leaves = with_background(logits).softmax(1)[0, 1:].sum(0, keepdim=True).numpy()
+        np.testing.assert_allclose(segmenter.probabilities(picture), leaves, atol=1e-4)
+
+
+def test_several_figures_are_not_one():
+    forest = fg.LabelTree([fg.Label("cat", (1, 2, 3)), fg.Label("dog", (3, 2, 1))])
+    with pytest.raises(NetworkError, match=r"2 roots \(cat, dog\)"):
+        whole_tree(forest, "pet")

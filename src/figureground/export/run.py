@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from figureground import images
 from figureground.data import picture_files
@@ -17,6 +18,9 @@ from figureground.errors import NetworkError
 from figureground.export.compress import Storage, compress
 from figureground.export.onnx_model import to_onnx
 from figureground.export.parity import TOLERANCE, compare
+from figureground.export.whole import WholeFigure, whole_tree
+from figureground.labels import LabelTree
+from figureground.networks.published.sources import HUB
 from figureground.runtime.bundle import Bundle
 from figureground.runtime.sizing import Sizing
 from figureground.train import Recipe, load_run
@@ -34,6 +38,8 @@ def export_run(
     storage: Storage = "float16",
     threshold: float = 0.5,
     peak: float = 0.0,
+    whole: str | None = None,
+    area: int | None = None,
     photos: Path | None = None,
 ) -> Bundle:
     """Export the best weights of a run folder to a bundle file.
@@ -47,20 +53,27 @@ def export_run(
         storage: how weights are stored; they compute in float32 whatever it is.
         threshold: probability from which a pixel is in the mask.
         peak: areas of the figure in which the probability never reaches this are dropped; 0 keeps all.
+        whole: leave the parts out: one label of this name for the whole figure, with the leaves' summed probability.
+        area: pixels at which the network sees a photo; the recipe's by default.
         photos: folder of pictures to measure parity on; the bundled photo and noise by default.
 
     Raises:
         RecipeError: the folder holds no run.
-        NetworkError: the run has no weights, or the ONNX model does not compute what the network does.
+        NetworkError: the run has no weights, `whole` of a tree of several roots, or the ONNX model does not compute
+            what the network does.
         DataError: no pictures in `photos`.
         OutputError: the bundle or the report cannot be written.
     """
     recipe, model = load_run(run)
-    sizing = Sizing(area=recipe.sizing.area, multiple=recipe.sizing.multiple)
-    exact = to_onnx(model)
+    labels: LabelTree = recipe.tree
+    network: nn.Module = model
+    if whole is not None:
+        network, labels = WholeFigure(model).eval(), whole_tree(recipe.tree, whole)
+    sizing = Sizing(area=area or recipe.sizing.area, multiple=recipe.sizing.multiple)
+    exact = to_onnx(network)
     small = compress(exact, storage)
     pictures = parity_pictures(photos, sizing)
-    parity = {"onnx": compare(model, exact, pictures), f"onnx {storage}": compare(model, small, pictures)}
+    parity = {"onnx": compare(network, exact, pictures), f"onnx {storage}": compare(network, small, pictures)}
     if not parity["onnx"].logit_relative <= TOLERANCE:
         raise NetworkError(
             f"the ONNX model differs from the network by {parity['onnx'].logit_relative:.1e} of the largest logit",
@@ -78,7 +91,7 @@ def export_run(
     bundle = Bundle.create(
         small,
         name=name or recipe.name,
-        labels=recipe.tree,
+        labels=labels,
         sizing=sizing,
         threshold=threshold,
         peak=peak,
@@ -103,9 +116,11 @@ def _public(recipe: Recipe) -> Recipe:
     """The recipe without the folders of one machine: a bundle is passed on, and they are nobody's business."""
     changes: dict[str, Any] = {"data": recipe.data.model_copy(update={"root": Path("${FIGUREGROUND_DATA}")})}
     network, options = recipe.network, dict(recipe.network.options)
-    if "encoder_weights" in options:
-        options["encoder_weights"] = Path(str(options["encoder_weights"])).name
-    weights = network.weights and Path(network.weights.name)
+    if isinstance(options.get("encoder_weights"), str):
+        options["encoder_weights"] = Path(options["encoder_weights"]).name
+    weights = network.weights
+    if weights is not None and not str(weights).startswith(HUB):
+        weights = Path(weights.name)
     changes["network"] = network.model_copy(update={"options": options, "weights": weights})
     if recipe.distill is not None:
         changes["distill"] = recipe.distill.model_copy(update={"run": Path(recipe.distill.run.name)})
