@@ -305,6 +305,15 @@ def test_malformed_files_are_refused_with_the_line_named(tmp_path, old, new, wor
         assert word in str(caught.value)
 
 
+def test_a_list_from_elsewhere_in_the_file_has_no_lines(tmp_path):
+    path = tmp_path / "tree.yaml"
+    path.write_text("base: &base\n  labels:\n    - {name: a, color: [1, 2, 3]}\n<<: *base\n")
+    assert LabelTree.from_yaml(path).names == ("a",)
+    path.write_text("base: &base\n  labels:\n    - {name: a, color: [1, 2, 3], parent: b}\n<<: *base\n")
+    with pytest.raises(LabelError, match=r"tree\.yaml' label 1 \('a'\): no label is named 'b'"):
+        LabelTree.from_yaml(path)
+
+
 @settings(max_examples=40, deadline=None)
 @given(trees(max_nodes=80))
 def test_level_lookup_climbs_to_the_level(labels):

@@ -250,3 +250,13 @@ class TestVerb:
         assert (code, "has no parts" in err) == (3, True)
         code, _, err = call("--confusion", "x", network=tiny_bundle)
         assert (code, "--confusion without parts" in err) == (2, True)
+
+
+@pytest.mark.data
+def test_real_index_maps_are_in_the_numbers_of_the_tree(photos):
+    pairs = find_pairs(photos / "parts" / "val", masks="parts")
+    assert len(pairs) == 707
+    seen = set()
+    for pair in pairs[::50]:
+        seen |= set(np.unique(read_parts(pair.mask)).tolist())
+    assert seen == set(range(1 + len(TREE.leaves)))

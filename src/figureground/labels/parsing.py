@@ -73,19 +73,25 @@ def load_file(path: str | PathLike[str]) -> tuple[list[object], list[str]]:
         if not str(path).lower().endswith(".json"):
             raise MissingExtraError(f"reading '{path}' needs PyYAML", remedy="pip install pyyaml") from None
         entries = entries_of(_load_json(text, path), f"'{path}'")
-        return entries, [f"'{path}' label {i + 1}" for i in range(len(entries))]
+        return entries, _by_number(path, entries)
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)
     except (ValueError, yaml.YAMLError) as error:
         raise LabelError(f"cannot read the label tree '{path}': {error}") from error
     entries = entries_of(data, f"'{path}'")
-    [nodes] = [value.value for key, value in root.value if key.value == "labels"][-1:]
-    places = [f"'{path}' line {node.start_mark.line + 1}" for node in nodes]
-    for node, place in zip(nodes, places, strict=True):
+    pairs: list[tuple[Any, Any]] = root.value if isinstance(root, yaml.MappingNode) else []
+    # A merge key (<<) can bring the list in from elsewhere in the file; then there are no lines to name.
+    nodes = next((value.value for key, value in reversed(pairs) if key.value == "labels"), [])
+    places = [f"'{path}' line {node.start_mark.line + 1}" for node in nodes] or _by_number(path, entries)
+    for node, place in zip(nodes, places, strict=False):
         if isinstance(node, yaml.MappingNode):
             _check_keys([key.value for key, _ in node.value], place)
     return entries, places
+
+
+def _by_number(path: str | PathLike[str], entries: Sequence[object]) -> list[str]:
+    return [f"'{path}' label {i + 1}" for i in range(len(entries))]
 
 
 def _load_json(text: str, path: str | PathLike[str]) -> object:

@@ -273,7 +273,7 @@ class Segmentation:
         return self._full_size(self._leaves[self._is_below(name)].sum(axis=0))
 
     def _is_below(self, name: str) -> NDArray[np.bool_]:
-        return self.labels.node_leaf_matrix()[self.labels.index(name)] > 0
+        return np.asarray(self.labels.node_leaf_matrix()[self.labels.index(name)] > 0)
 
     def _full_size(self, small: NDArray[np.float32]) -> NDArray[np.float32]:
         return images.resize_map(small, self.size)
