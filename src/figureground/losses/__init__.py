@@ -11,6 +11,7 @@ import torch
 
 from figureground.losses.background import IGNORE, with_background
 from figureground.losses.contour import active_boundary, boundary
+from figureground.losses.crf import dense_potts, gated_potts, smooth_crf
 from figureground.losses.focal import focal
 from figureground.losses.hierarchical_softmax import hierarchical_softmax, level_cross_entropy
 from figureground.losses.pixel import cross_entropy, distillation, near_boundary
@@ -35,6 +36,9 @@ LOSSES: dict[str, Callable[..., torch.Tensor]] = {
     "level_cross_entropy": level_cross_entropy,
     "hierarchical_softmax": hierarchical_softmax,
     "tree_triplet": tree_triplet,
+    "smooth_crf": smooth_crf,
+    "dense_potts": dense_potts,
+    "gated_potts": gated_potts,
 }
 """The losses that a recipe can name."""
 
@@ -44,14 +48,17 @@ __all__ = [
     "active_boundary",
     "boundary",
     "cross_entropy",
+    "dense_potts",
     "distillation",
     "focal",
     "focal_tree_min",
+    "gated_potts",
     "hierarchical_softmax",
     "level_cross_entropy",
     "lovasz",
     "near_boundary",
     "node_focal",
+    "smooth_crf",
     "soft_dice",
     "tree_cross_entropy",
     "tree_dice",

@@ -101,21 +101,26 @@ class SegmentationTask(L.LightningModule):
         progress = self.global_step / self.trainer.estimated_stepping_batches
         total = torch.zeros((), device=image.device)
         for term in self.terms:
-            value = term(outputs, target)
+            value = term(outputs, target, image)
             self.log(f"train/{term.name}", value, on_step=False, on_epoch=True, batch_size=len(image))
             total = total + term.weight_at(progress) * value
         if self.recipe.aux_weight:
-            total = total + self.recipe.aux_weight * self._auxiliary(outputs[AUXILIARY], target, progress)
+            total = total + self.recipe.aux_weight * self._auxiliary(outputs[AUXILIARY], batch, progress)
         if "logits" in outputs:
             total = total + self._distilled(image, outputs["logits"])
             total = total + self._criticised(image, outputs["logits"], target, progress)
         self.log("train/loss", total, on_step=True, on_epoch=True, batch_size=len(image))
         return total
 
-    def _auxiliary(self, heads: list[torch.Tensor], target: torch.Tensor, progress: float) -> torch.Tensor:
+    def _auxiliary(
+        self, heads: list[torch.Tensor], batch: tuple[torch.Tensor, torch.Tensor], progress: float
+    ) -> torch.Tensor:
         """The weighted losses of leaf logits on what only training computes, summed over the heads."""
+        image, target = batch
         terms = [term for term in self.terms if term.output == "logits"]
-        values = [term.weight_at(progress) * term({"logits": logits}, target) for logits in heads for term in terms]
+        values = [
+            term.weight_at(progress) * term({"logits": logits}, target, image) for logits in heads for term in terms
+        ]
         total = torch.stack(values).sum() if values else target.new_zeros((), dtype=torch.float32)
         self.log("train/auxiliary", total, on_step=False, on_epoch=True, batch_size=len(target))
         return total

@@ -22,11 +22,12 @@ class Term:
 
     Attributes:
         name: of the loss.
-        output: the head's output that it looks at: `logits`, `nodes` or `embedding`.
+        output: the head's output that it looks at: `logits`, `nodes` or `embedding`, or a network's `queries`.
         weight: its weight in the sum once it has risen.
         ramp: share of the training over which the weight rises from 0.
         function: the loss.
         options: its keyword arguments.
+        sees_image: whether it is given the picture too, as `image`.
     """
 
     name: str
@@ -35,10 +36,12 @@ class Term:
     ramp: float
     function: Callable[..., torch.Tensor]
     options: Mapping[str, Any]
+    sees_image: bool = False
 
-    def __call__(self, outputs: Mapping[str, torch.Tensor], target: torch.Tensor) -> torch.Tensor:
-        """The loss of a batch, unweighted."""
-        return self.function(outputs[self.output], target, **self.options)
+    def __call__(self, outputs: Mapping[str, Any], target: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+        """The loss of a batch, unweighted; `image` (N, 3, H, W) is red, green and blue of 0 to 255."""
+        seen = {"image": image} if self.sees_image else {}
+        return self.function(outputs[self.output], target, **seen, **self.options)
 
     def weight_at(self, progress: float) -> float:
         """The weight after a share of the training: half a cosine up to `ramp` (arXiv:2203.14335), then `weight`."""
@@ -48,7 +51,7 @@ class Term:
 
 
 def build_terms(specs: tuple[Loss, ...], labels: LabelTree, gives: Collection[str]) -> list[Term]:
-    """The terms of a recipe. A loss that has a `labels` argument is given the label tree.
+    """The terms of a recipe. A loss that has a `labels` argument is given the label tree, one with `image` the picture.
 
     Args:
         specs: the recipe's losses.
@@ -64,14 +67,15 @@ def build_terms(specs: tuple[Loss, ...], labels: LabelTree, gives: Collection[st
             raise RecipeError(f"no loss is called {spec.name!r}", remedy=suggest(spec.name, LOSSES))
         function = LOSSES[spec.name]
         output, _, *arguments = inspect.signature(function).parameters
-        known = [argument for argument in arguments if argument != "labels"]
+        known = [argument for argument in arguments if argument not in ("labels", "image")]
         for option in spec.options:
             if option not in known:
                 raise RecipeError(f"loss {spec.name!r} has no option {option!r}", remedy=suggest(option, known))
         if output not in gives:
             raise RecipeError(f"loss {spec.name!r} looks at the head's {output}", remedy=_REMEDIES[output])
         given = {"labels": labels} if "labels" in arguments else {}
-        terms.append(Term(spec.name, output, spec.weight, spec.ramp, function, {**spec.options, **given}))
+        options, sees_image = {**spec.options, **given}, "image" in arguments
+        terms.append(Term(spec.name, output, spec.weight, spec.ramp, function, options, sees_image))
     return terms
 
 
@@ -79,4 +83,5 @@ _REMEDIES = {
     "logits": "every head gives them",
     "nodes": "set head.name to nodes, or to hyperbolic with the option tree",
     "embedding": "add 'embedding: {}' to the head",
+    "queries": "use the network maskformer under the head leaves",
 }

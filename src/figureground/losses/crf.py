@@ -1,0 +1,144 @@
+"""Losses that ask for consistent masks, not for right ones: conditional random fields without labels.
+
+`smooth_crf` asks the network to say at once what the smoothing CRF makes of its answer. It repairs the loss of FastSeg,
+the mean of CRF(z) - z, which has no lower bound. `dense_potts` is the regularised loss of Tang et al.
+(arXiv:1803.09569), the price of cutting the picture where its colours do not change; `gated_potts` is its local form,
+after Obukhov et al. (arXiv:1906.04651). Pixels whose target is not counted take no part in any of them; for the two
+forms of Potts a target that counts everywhere, whatever it says, is all that is needed.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+from figureground.checks import require_in_range
+from figureground.losses.background import IGNORE, with_background
+from figureground.losses.mean_field import bilateral_sums, smooth_crf_logits
+from figureground.refine import SmoothCrf
+
+
+def smooth_crf(
+    logits: torch.Tensor,
+    target: torch.Tensor,
+    *,
+    iterations: int = 5,
+    width: float = 1.0,
+    size: int = 11,
+    strength: float = 1.0,
+) -> torch.Tensor:
+    """Mean Kullback-Leibler divergence from the smoothing CRF's probabilities, which get no gradient, to the network's.
+
+    Args:
+        logits: (N, K, H, W), one map per leaf.
+        target: (N, H, W) int64; only where it is not counted matters.
+        iterations: of the CRF, as for `refine.SmoothCrf`; so are the rest.
+        width: standard deviation of its window in pixels.
+        size: side of its window.
+        strength: weight of the neighbours.
+
+    Raises ArgumentError for an option out of its range.
+    """
+    settings = SmoothCrf(iterations=iterations, width=width, size=size, weight=strength)
+    ours = with_background(logits).log_softmax(1)
+    with torch.no_grad():
+        wanted = with_background(smooth_crf_logits(logits.detach(), settings)).log_softmax(1)
+    divergence = (wanted.exp() * (wanted - ours)).sum(1)
+    counted = (target != IGNORE).to(divergence)
+    return (divergence * counted).sum() / counted.sum().clamp(min=1)
+
+
+def dense_potts(
+    logits: torch.Tensor,
+    target: torch.Tensor,
+    *,
+    image: torch.Tensor,
+    width: float = 100.0,
+    color: float = 15.0,
+    scale: float = 0.5,
+) -> torch.Tensor:
+    """Share of the weight between all pairs of pixels that lies between different labels.
+
+    For S of shape (pixels, classes) and W the Gaussian of position and colour it is sum_k S_k' W (1 - S_k) / sum W, so
+    between 0 (one label everywhere) and 1, whatever the size of the picture.
+
+    Args:
+        logits: (N, K, H, W), one map per leaf.
+        target: (N, H, W) int64; only where it is not counted matters.
+        image: (N, 3, H, W), red, green and blue of 0 to 255.
+        width: standard deviation of the position, in pixels of `image`, above 0.
+        color: standard deviation of the colour, in steps of 0 to 255, above 0.
+        scale: probabilities and picture are brought to this size first, 0.05 to 1; the width shrinks with them.
+
+    Raises ArgumentError for an option out of its range.
+    """
+    require_in_range("width", width, 0.1, 10000)
+    require_in_range("color", color, 0.1, 1000)
+    require_in_range("scale", scale, 0.05, 1)
+    shares, counted, small = _prepared(logits, target, image, scale)
+    losses = []
+    for share, inside, picture in zip(shares, counted, small, strict=True):
+        sums = bilateral_sums(picture, width * scale, color, share)
+        # A pixel's weight for itself is 1, and the published loss counts it.
+        weighed = sums(share) + share
+        around = sums(inside) + inside
+        total = (inside * around).sum()
+        losses.append(((share * around).sum() - (share * weighed).sum()) / total.clamp(min=1))
+    return torch.stack(losses).mean()
+
+
+def gated_potts(
+    logits: torch.Tensor,
+    target: torch.Tensor,
+    *,
+    image: torch.Tensor,
+    radius: int = 5,
+    width: float = 6.0,
+    color: float = 25.5,
+    scale: float = 1.0,
+) -> torch.Tensor:
+    """As `dense_potts`, over the pairs at most `radius` rows and columns apart, without a pixel's weight for itself.
+
+    Arguments and errors are those of `dense_potts`; `radius` is 1 to 50, in pixels at the scale worked at.
+    """
+    require_in_range("radius", radius, 1, 50)
+    require_in_range("width", width, 0.1, 10000)
+    require_in_range("color", color, 0.1, 1000)
+    require_in_range("scale", scale, 0.05, 1)
+    shares, counted, small = _prepared(logits, target, image, scale)
+    cut, total = shares.new_zeros(len(shares)), shares.new_zeros(len(shares))
+    for down in range(min(radius + 1, shares.shape[2])):
+        # Each pair once: downwards, and to the right along a row.
+        for right in range(-radius if down else 1, radius + 1):
+            if abs(right) >= shares.shape[3]:
+                continue
+            (a, b), (one, other), (near, far) = (_apart(v, down, right) for v in (shares, counted, small))
+            distance = (down**2 + right**2) * (1 / (width * scale) ** 2)
+            unlike = ((near - far) ** 2).sum(1, keepdim=True) / color**2
+            weight = torch.exp(-0.5 * (distance + unlike)) * one * other
+            cut = cut + (weight * (1 - (a * b).sum(1, keepdim=True))).sum((1, 2, 3))
+            total = total + weight.sum((1, 2, 3))
+    return (cut / total.clamp(min=1e-6)).mean()
+
+
+def _prepared(
+    logits: torch.Tensor, target: torch.Tensor, image: torch.Tensor, scale: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Class probabilities (N, 1 + K, h, w), 0 where the target is not counted, that mask (N, 1, h, w), the picture."""
+    shares = with_background(logits).softmax(1)
+    counted = (target != IGNORE).unsqueeze(1).to(shares)
+    picture = image.to(shares)
+    if scale < 1:
+        size = [max(1, round(side * scale)) for side in shares.shape[2:]]
+        shares, picture = (F.interpolate(v, size, mode="bilinear", antialias=True) for v in (shares, picture))
+        counted = F.interpolate(counted, size, mode="nearest")
+    return shares * counted, counted, picture
+
+
+def _apart(values: torch.Tensor, down: int, right: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The two views of maps in which one pixel lies `down` rows and `right` columns from the other."""
+    height, width = values.shape[2:]
+    upper, lower = values[:, :, : height - down], values[:, :, down:]
+    if right >= 0:
+        return upper[..., : width - right], lower[..., right:]
+    return upper[..., -right:], lower[..., : width + right]
