@@ -82,7 +82,7 @@ def load_file(path: str | PathLike[str]) -> tuple[list[object], list[str]]:
     entries = entries_of(data, f"'{path}'")
     pairs: list[tuple[Any, Any]] = root.value if isinstance(root, yaml.MappingNode) else []
     # A merge key (<<) can bring the list in from elsewhere in the file; then there are no lines to name.
-    nodes = next((value.value for key, value in reversed(pairs) if key.value == "labels"), [])
+    nodes: list[Any] = next((value.value for key, value in reversed(pairs) if key.value == "labels"), [])
     places = [f"'{path}' line {node.start_mark.line + 1}" for node in nodes] or _by_number(path, entries)
     for node, place in zip(nodes, places, strict=False):
         if isinstance(node, yaml.MappingNode):
