@@ -59,11 +59,51 @@ def noise(height, width):
 def test_tiles_of_a_linear_network_equal_the_whole(blurred, tile, shape):
     """A quarter of the overlap of a quarter of 64 pixels is 4: more than the 3 that this network looks around."""
     photo = noise(*shape)
-    tiled = Tiled(blurred, zoom=2.0, tile=tile)
+    tiled = Tiled(blurred, zoom=2.0, tile=tile, trust="tiles")
     size = tiled.network_size(*shape)
     picture = images.resize(photo, size)
     assert size[0] * size[1] > 1.5 * 96 * 96
     np.testing.assert_allclose(tiled.probabilities(picture), blurred.probabilities(picture), atol=1e-6)
+
+
+@pytest.mark.parametrize("tile", [64, 96, 160, None], ids=str)
+def test_detail_is_added_to_what_the_whole_says(blurred, tile):
+    """By hand: the whole at the network's size, enlarged, and what the large picture has beyond that."""
+    photo = noise(317, 251)
+    tiled = Tiled(blurred, zoom=2.0, tile=tile)
+    size = tiled.network_size(317, 251)
+    picture = images.resize(photo, size)
+    small = blurred.network_size(*size)
+    whole = blurred.probabilities(images.resize(picture, small))
+    large = blurred.probabilities(picture)
+    detail = large - images.resize_map(images.resize_map(large, small), size)
+    wanted = np.clip(images.resize_map(whole, size) + detail, 0, 1)
+    np.testing.assert_allclose(tiled.probabilities(picture), wanted, atol=1e-5)
+
+
+def test_tiles_cannot_lose_what_the_whole_sees():
+    """A network that calls a picture person only where it sees an edge: a tile inside the disk sees none."""
+
+    class Context(Segmenter):
+        def network_size(self, height, width):
+            return 64, 64
+
+        def fitting_size(self, height, width):
+            return height // 32 * 32, width // 32 * 32
+
+        def probabilities(self, image):
+            sees_edge = image.min() != image.max()
+            return (image[None, ..., 0] > 127).astype(np.float32) * np.float32(sees_edge)
+
+    rows, columns = np.ogrid[:256, :256]
+    disk = (rows - 128) ** 2 + (columns - 128) ** 2 < 110**2
+    photo = np.repeat((disk * np.uint8(255))[..., None], 3, axis=2)
+    context = Context("context", LabelTree.person(), 0.5)
+    alone = Tiled(context, zoom=4, trust="tiles")(photo).mask
+    anchored = Tiled(context, zoom=4)(photo).mask
+    plain = context(photo).mask
+    assert (alone != disk).sum() > 2000
+    assert (anchored != disk).sum() < 0.8 * (plain != disk).sum()
 
 
 class Seen(Segmenter):
@@ -105,6 +145,8 @@ def test_what_is_refused(segmenter):
     for wrong in ({"zoom": 0.5}, {"zoom": float("nan")}, {"overlap": -0.1}, {"overlap": 0.6}, {"tile": 8}):
         with pytest.raises(ArgumentError, match=f"{next(iter(wrong))} must be"):
             Tiled(segmenter, **wrong)
+    with pytest.raises(ArgumentError, match="trust is 'both'; it must be 'whole'"):
+        Tiled(segmenter, trust="both")
 
 
 def test_window_starts_of_the_specification():

@@ -85,7 +85,7 @@ KINDS: dict[str, Kind] = {
     ),
     "tiled": Kind(
         Tiled,
-        {"zoom": _NUMBER, "tile": _WHOLE_OR_NONE, "overlap": _NUMBER},
+        {"zoom": _NUMBER, "tile": _WHOLE_OR_NONE, "overlap": _NUMBER, "trust": _TEXT},
         lambda inner, given: Tiled(inner[0], **given),
     ),
     "people_first": Kind(

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from figureground import images
-from figureground.checks import require_in_range
+from figureground.checks import ArgumentError, require_in_range
 from figureground.runtime.blending import starts, window
 from figureground.runtime.segmenter import Segmenter
+
+Trust = Literal["whole", "tiles"]
+"""Who decides what is there: the whole photo, or each tile by itself."""
 
 _GRID = 32
 """Tiles start at multiples of this where they can: a network with strides answers alike for like positions."""
@@ -20,33 +24,45 @@ _GRID = 32
 class Tiled(Segmenter):
     """A segmenter that sees the photo `zoom` times as large as it would on its own, tile by tile.
 
-    Tiles overlap. The outer quarter of an overlap is thrown away and the rest blended smoothly, so the result does not
-    depend on the tiles where the inner segmenter looks no further than a quarter of the overlap around each pixel.
-    A network that looks further answers a little differently for other tiles; docs/ensembles.md says how much.
-
-    A tile shows less of the scene than the whole photo does. That pays for small people in large photos, not for
-    portraits; average it with the whole, `Ensemble([inner, Tiled(inner)])`, to have both.
+    Tiles overlap. The outer quarter of an overlap is thrown away and the rest blended smoothly, so the tiles leave no
+    trace where the inner segmenter looks no further than that around each pixel. Networks look further, and a tile
+    shows less of the scene than the whole photo: one that sees a sleeve alone does not know that it is somebody's. So
+    unless told otherwise the whole photo decides what is there, and the tiles only where exactly it ends: what the
+    tiles say is corrected, at the resolution of the whole, to what the whole says.
 
     Args:
-        inner: what is asked about each tile.
+        inner: what is asked about each tile, and about the whole.
         zoom: sides of the picture relative to those `inner` asks for, 1 to 100; never beyond the photo's own pixels.
         tile: side of the tiles in pixels of that picture, 32 to 8192; what `inner` asks for when not given.
         overlap: share of a tile's side that it has in common with the next, 0 to 0.5.
+        trust: "whole" has the tiles add detail to what the whole photo says; "tiles" takes the tiles alone, which
+            finds people who are too small for the whole, and loses some who are large.
 
     Raises:
-        ArgumentError: a number out of its range.
+        ArgumentError: a number out of its range, or an unknown `trust`.
     """
 
-    def __init__(self, inner: Segmenter, *, zoom: float = 2.0, tile: int | None = None, overlap: float = 0.25) -> None:
+    def __init__(
+        self,
+        inner: Segmenter,
+        *,
+        zoom: float = 2.0,
+        tile: int | None = None,
+        overlap: float = 0.25,
+        trust: Trust = "whole",
+    ) -> None:
         require_in_range("zoom", zoom, 1, 100)
         require_in_range("overlap", overlap, 0, 0.5)
         if tile is not None:
             require_in_range("tile", tile, 32, 8192)
+        if trust not in get_args(Trust):
+            raise ArgumentError(f"trust is {trust!r}", remedy="it must be 'whole' or 'tiles'")
         super().__init__(f"{inner.name} tiled x{zoom:g}", inner.labels, inner.threshold)
         self.inner = inner
         self.zoom = float(zoom)
         self.tile = tile
         self.overlap = float(overlap)
+        self.trust: Trust = trust
 
     def network_size(self, height: int, width: int) -> tuple[int, int]:
         """(height, width) of the whole picture that is cut into tiles."""
@@ -57,6 +73,16 @@ class Tiled(Segmenter):
 
     def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probability of every leaf: float32 (leaves, h, w). `image` is uint8 (h, w, 3) of any size."""
+        tiles = self._from_tiles(image)
+        if self.trust == "tiles":
+            return tiles
+        size = image.shape[:2]
+        whole = self.inner.probabilities(images.resize(image, self.inner.network_size(*size)))
+        missing = whole - images.resize_map(tiles, whole.shape[-2:])
+        leaves = np.clip(tiles + images.resize_map(missing, size), 0, 1)
+        return np.asarray(leaves / np.maximum(leaves.sum(axis=0), 1), dtype=np.float32)
+
+    def _from_tiles(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         height, width = image.shape[:2]
         tile_height, tile_width = self._tile_size(height, width)
         total = np.zeros((len(self.labels.leaves), height, width), np.float32)
