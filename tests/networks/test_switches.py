@@ -108,6 +108,12 @@ BATCH_NORM = tuple(f"1.{name}" for name in ("weight", "bias", "running_mean", "r
         ("pyramid", {"gates": "pixl"}, "there is no gate 'pixl'; did you mean 'pixel'"),
         ("pyramid", {"dual_atention": True}, "has no option 'dual_atention'; did you mean 'dual_attention'"),
         ("hrnet", {"auxilary": True}, "did you mean 'auxiliary'"),
+        (
+            "unet",
+            {"dual_attention": True},
+            "has no option 'dual_attention'; use a network that has it: .*hrnet, .*unet_t",
+        ),
+        ("unet", {"no_such_thing": True}, "no option 'no_such_thing'; known: in_channels, leaves, width"),
     ],
 )
 def test_wrong_switches_name_the_right_one(name, options, message):

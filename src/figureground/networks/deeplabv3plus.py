@@ -72,7 +72,7 @@ class DeepLabV3Plus(EncoderDecoder):
             he_normal(part.modules())
         self.switch_on(switches, leaves, reads=(encoder.channels[self.low_level], encoder.channels[-1]))
 
-    def decode(self, maps: Sequence[Tensor], size: torch.Size) -> Tensor:
+    def decode(self, maps: Sequence[Tensor], x: Tensor) -> Tensor:
         """The encoder's maps -> logits (N, leaves, H, W)."""
         shallow, deepest = self.attend((maps[self.low_level], maps[-1]))
         low = self.low(shallow)
@@ -108,7 +108,7 @@ class AlignedDeepLabV3Plus(EncoderDecoder):
             he_normal(part.modules())
         self.switch_on(switches, leaves, reads=(encoder.channels[self.low_level], encoder.channels[-1]))
 
-    def decode(self, maps: Sequence[Tensor], size: torch.Size) -> Tensor:
+    def decode(self, maps: Sequence[Tensor], x: Tensor) -> Tensor:
         """The encoder's maps -> logits (N, leaves, H, W)."""
         shallow, deepest = self.attend((maps[self.low_level], maps[-1]))
         deep = self.settle(self.aspp(deepest))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from figureground.networks.blocks.convolution import ConvNormReLU
@@ -36,9 +35,9 @@ class HRNet(EncoderDecoder):
                 nn.init.normal_(module.weight, std=0.001)
         self.switch_on(switches, leaves, reads=encoder.channels)
 
-    def decode(self, maps: Sequence[Tensor], size: torch.Size) -> Tensor:
+    def decode(self, maps: Sequence[Tensor], x: Tensor) -> Tensor:
         """Maps at strides 4 to 32 -> logits (N, leaves, H, W)."""
-        return resize_logits(self.head(concatenated(self.attend(maps))), size)
+        return resize_logits(self.head(concatenated(self.attend(maps))), x.shape[-2:])
 
 
 @register(

@@ -72,7 +72,7 @@ class Pyramid(EncoderDecoder):
         self.head = nn.Conv2d(width, leaves, 3, padding=1)
         self.switch_on(switches, leaves, reads=channels)
 
-    def decode(self, maps: Sequence[torch.Tensor], size: torch.Size) -> torch.Tensor:
+    def decode(self, maps: Sequence[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
         """Maps at all strides, finest first -> (N, leaves, H, W)."""
         *skips, coarsest = self.attend(maps)
         y = self.context(coarsest)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from figureground.errors import NetworkError, UnknownNetworkError, suggest
+from figureground.errors import NetworkError, UnknownNetworkError, nearest, suggest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -144,6 +144,14 @@ def without_weights(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in options.items() if key != "encoder_weights"}
 
 
+def _instead(option: str, known: NetworkSpec) -> str:
+    """What to write for an option that a network lacks: its nearest one, or else a network that has it."""
+    having = [name for name, other in sorted(_SPECS.items()) if option in other.options]
+    if having and nearest(option, known.options) is None:
+        return f"use a network that has it: {', '.join(having)}"
+    return suggest(option, sorted(known.options))
+
+
 def create(name: str, **options: Any) -> nn.Module:
     """Build network ``name`` with random weights: images (N, C, H, W) float -> logits (N, leaves, H, W).
 
@@ -169,9 +177,7 @@ def create(name: str, **options: Any) -> nn.Module:
     known = spec(name)
     for option in options:
         if option not in known.options:
-            raise NetworkError(
-                f"network '{name}' has no option '{option}'", remedy=suggest(option, sorted(known.options))
-            )
+            raise NetworkError(f"network '{name}' has no option '{option}'", remedy=_instead(option, known))
     try:
         return known.build(**options)
     except (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError, AssertionError) as error:

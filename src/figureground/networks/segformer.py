@@ -34,14 +34,15 @@ class LinearDecoder(nn.Module):
 
     channels: of the maps, finest first.
     width: of the projections.
+    classified: channels of what is classified, when that is not what `mix` gives.
     """
 
-    def __init__(self, channels: Sequence[int], leaves: int, width: int) -> None:
+    def __init__(self, channels: Sequence[int], leaves: int, width: int, classified: int | None = None) -> None:
         super().__init__()
         self.project = nn.ModuleList(nn.Linear(inputs, width) for inputs in channels)
         self.fuse = ConvNormReLU(len(channels) * width, width, kernel=1)
         self.dropout = nn.Dropout(0.1)
-        self.classify = nn.Conv2d(width, leaves, 1)
+        self.classify = nn.Conv2d(classified or width, leaves, 1)
         self.project.apply(init_as_released)
         he_normal(self.fuse.modules())
         nn.init.normal_(self.classify.weight, std=0.01)
@@ -66,18 +67,21 @@ class LinearDecoder(nn.Module):
 class SegFormer(EncoderDecoder):
     """MiT and a `LinearDecoder`; logits at stride 4 are upsampled bilinearly.
 
-    switches: with gates that stand in the encoder, the other two.
+    switches: those outside of the encoder, in which the gates stand.
+    finest: channels of the map that dual attention weighs; None for the encoder's.
     """
 
-    def __init__(self, leaves: int, encoder: MiT, width: int, switches: Switches = OFF) -> None:
+    def __init__(
+        self, leaves: int, encoder: MiT, head: LinearDecoder, switches: Switches = OFF, finest: int | None = None
+    ) -> None:
         super().__init__(multiple=1, least=32)
         self.encoder = encoder
-        self.head = LinearDecoder(encoder.channels, leaves, width)
-        self.switch_on(switches, leaves, reads=encoder.channels)
+        self.head = head
+        self.switch_on(switches, leaves, reads=(finest or encoder.channels[0], *encoder.channels[1:]))
 
-    def decode(self, maps: Sequence[Tensor], size: torch.Size) -> Tensor:
+    def decode(self, maps: Sequence[Tensor], x: Tensor) -> Tensor:
         """Maps at strides 4 to 32 -> logits (N, leaves, H, W)."""
-        return resize_logits(self.head(self.attend(maps)), size)
+        return resize_logits(self.head(self.attend(maps)), x.shape[-2:])
 
     def load_published(self, state: Mapping[str, Tensor]) -> TransferReport:
         """Take over what fits of a published checkpoint, in place; a classifier for other classes stays new.
@@ -162,5 +166,5 @@ def segformer(
     dual_attention, auxiliary: see `blocks.switches`.
     """
     body = mit_encoder(encoder, weights=encoder_weights, in_channels=in_channels, drop_path=drop_path, gate=gates)
-    switches = Switches(dual_attention=dual_attention, auxiliary=auxiliary)
-    return SegFormer(leaves, body, decoder_width or decoder_width_of(encoder), switches)
+    head = LinearDecoder(body.channels, leaves, decoder_width or decoder_width_of(encoder))
+    return SegFormer(leaves, body, head, Switches(dual_attention=dual_attention, auxiliary=auxiliary))

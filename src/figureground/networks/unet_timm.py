@@ -43,13 +43,13 @@ class EncoderUNet(EncoderDecoder):
         he_normal([*self.blocks.modules(), self.classify])
         self.switch_on(switches, leaves, reads=encoder.channels)
 
-    def decode(self, maps: Sequence[Tensor], size: torch.Size) -> Tensor:
+    def decode(self, maps: Sequence[Tensor], x: Tensor) -> Tensor:
         """Maps at strides 2 to 32 -> logits (N, leaves, H, W)."""
-        *skips, x = self.attend(maps)
+        *skips, y = self.attend(maps)
         for block in self.blocks:
-            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-            x = block(torch.cat([x, skips.pop()], dim=1) if skips else x)
-        logits: Tensor = self.classify(x)
+            y = F.interpolate(y, scale_factor=2.0, mode="nearest")
+            y = block(torch.cat([y, skips.pop()], dim=1) if skips else y)
+        logits: Tensor = self.classify(y)
         return logits
 
 

@@ -16,7 +16,6 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from figureground.networks.blocks.attention_boosting import Boosted
@@ -88,17 +87,22 @@ class EncoderDecoder(SegmentationNetwork):
         self.auxiliary = AuxiliaryHead(inner, leaves) if switches.auxiliary else None
 
     @abstractmethod
-    def decode(self, maps: Sequence[Tensor], size: torch.Size) -> Tensor:
-        """The encoder's maps of a padded image of ``size`` (H, W) -> logits (N, leaves, H, W)."""
+    def decode(self, maps: Sequence[Tensor], x: Tensor) -> Tensor:
+        """The encoder's maps of the padded image ``x`` (N, C, H, W) -> logits (N, leaves, H, W)."""
+
+    def encode(self, x: Tensor) -> Sequence[Tensor]:
+        """(N, C, H, W) -> the encoder's maps, finest first."""
+        maps: Sequence[Tensor] = self.encoder(x)
+        return maps
 
     def compute(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> logits (N, leaves, H, W)."""
-        return self.decode(self.encoder(x), x.shape[-2:])
+        return self.decode(self.encode(x), x)
 
     def compute_training(self, x: Tensor) -> dict[str, Tensor]:
         """'logits', and 'aux_encoder' where it is switched on, each (N, leaves, H, W)."""
-        maps = self.encoder(x)
-        outputs = {"logits": self.decode(maps, x.shape[-2:])}
+        maps = self.encode(x)
+        outputs = {"logits": self.decode(maps, x)}
         if self.auxiliary is not None:
             outputs["aux_encoder"] = resize_logits(self.auxiliary(maps[-2]), x.shape[-2:])
         return outputs
