@@ -6,6 +6,7 @@ names takes their place where the hub cannot be reached.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,12 @@ class TimmEncoder(nn.Module):
         in_channels: channels of the image; timm adapts the stem's pretrained weights.
         weights: `"imagenet"` fetches timm's pretrained weights, a path reads a safetensors file with timm's key
             names, `None` starts from random values.
-        levels: how many strides are used, counted from the finest one; `None` for all the encoder has.
+        levels: how many strides are used, each twice the last, counted from the finest one; `None` for all the
+            encoder has, whatever they are.
         options: further arguments of `timm.create_model`, such as `output_stride=16`.
 
     Raises:
-        NetworkError: for an unknown name or for weights that do not fit.
+        NetworkError: for an unknown name, an encoder without these strides, or weights that do not fit.
     """
 
     def __init__(
@@ -60,6 +62,11 @@ class TimmEncoder(nn.Module):
         info: Any = self.body.feature_info
         self.channels: list[int] = list(info.channels())
         self.strides: list[int] = list(info.reduction())
+        if levels is not None and any(coarse != 2 * fine for fine, coarse in pairwise(self.strides)):
+            raise NetworkError(
+                f"the strides of encoder '{name}' are {self.strides}",
+                remedy="use an encoder that halves the map at every level, such as resnet34",
+            )
         if weights not in (None, IMAGENET):
             _load_local(self.body, Path(str(weights)))
 
@@ -67,6 +74,22 @@ class TimmEncoder(nn.Module):
         """(N, C, H, W) -> maps of shape (N, channels[i], H / strides[i], W / strides[i])."""
         features: list[torch.Tensor] = self.body(image)
         return features
+
+
+def halving_encoder(name: str, *, in_channels: int, weights: str | None) -> TimmEncoder:
+    """The timm encoder ``name`` with maps at strides 2, 4, 8, 16 and 32, which U-Net and LinkNet need.
+
+    in_channels, weights: as for `TimmEncoder`.
+
+    Raises NetworkError for an encoder with other strides, such as VGG's, which starts at stride 1.
+    """
+    encoder = TimmEncoder(name, in_channels=in_channels, weights=weights)
+    if encoder.strides[0] != 2:
+        raise NetworkError(
+            f"the strides of encoder '{name}' are {encoder.strides}",
+            remedy="use an encoder with the strides 2, 4, 8, 16 and 32, such as resnet34",
+        )
+    return encoder
 
 
 def _load_local(body: nn.Module, path: Path) -> None:
