@@ -196,6 +196,12 @@ def test_an_encoder_without_the_strides_is_refused():
         create("maskformer", encoder="vit_tiny_patch16_224")
 
 
+@pytest.mark.parametrize("option", [{"width": 96}, {"width": 0}, {"queries": 0}, {"layers": 0}])
+def test_sizes_that_make_none_are_refused(option):
+    with pytest.raises(NetworkError, match="multiple of 64"):
+        create("maskformer", encoder="resnet10t", **option)
+
+
 def test_blocks_on_their_own():
     maps = [torch.randn(2, 8, 9, 7), torch.randn(2, 12, 5, 4), torch.randn(2, 16, 3, 2)]
     assert PixelDecoder((8, 12, 16), 32, 24)(maps).shape == (2, 24, 9, 7)

@@ -14,6 +14,7 @@ from figureground.losses.contour import active_boundary, boundary
 from figureground.losses.crf import dense_potts, gated_potts, smooth_crf
 from figureground.losses.focal import focal
 from figureground.losses.hierarchical_softmax import hierarchical_softmax, level_cross_entropy
+from figureground.losses.mask_classification import mask_classification
 from figureground.losses.pixel import cross_entropy, distillation, near_boundary
 from figureground.losses.region import lovasz, soft_dice, tversky
 from figureground.losses.tree import tree_cross_entropy, tree_dice
@@ -36,6 +37,7 @@ LOSSES: dict[str, Callable[..., torch.Tensor]] = {
     "level_cross_entropy": level_cross_entropy,
     "hierarchical_softmax": hierarchical_softmax,
     "tree_triplet": tree_triplet,
+    "mask_classification": mask_classification,
     "smooth_crf": smooth_crf,
     "dense_potts": dense_potts,
     "gated_potts": gated_potts,
@@ -56,6 +58,7 @@ __all__ = [
     "hierarchical_softmax",
     "level_cross_entropy",
     "lovasz",
+    "mask_classification",
     "near_boundary",
     "node_focal",
     "smooth_crf",

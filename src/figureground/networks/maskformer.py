@@ -64,7 +64,7 @@ class MaskFormer(SegmentationNetwork):
     """An encoder, a `PixelDecoder`, a `TransformerDecoder`, and for each query a class and a mask.
 
     encoder: maps at strides 4, 8, 16 and 32, and ``channels``.
-    width: of both decoders, a multiple of 32.
+    width: of both decoders, a multiple of 64.
     queries: at least as many as there are classes.
     layers: of the transformer decoder.
     background_class: the background is a class that queries predict, not what they leave over.
@@ -80,6 +80,11 @@ class MaskFormer(SegmentationNetwork):
         layers: int = 6,
         background_class: bool = True,
     ) -> None:
+        if width % 64 or min(width, queries, layers) < 1:
+            raise NetworkError(
+                f"width {width}, {queries} queries and {layers} layers make no MaskFormer",
+                remedy="give a width that is a multiple of 64, and at least one query and one layer",
+            )
         super().__init__(multiple=32, least=32)
         self.background_class = background_class
         self.encoder = encoder

@@ -36,7 +36,7 @@ class Network(Strict):
     name: str
     options: dict[str, Any] = {}
     weights: Path | None = None
-    """A safetensors file of an earlier run to start from."""
+    """Where to start: a safetensors file of an earlier run, or another library's (`hub:owner/name`)."""
     partial: bool = False
     """Copy from `weights` what fits and start the rest anew, where the earlier network had other parts or labels."""
     mean: Triple = (0.485, 0.456, 0.406)

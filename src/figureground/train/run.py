@@ -14,7 +14,6 @@ import platform
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import torch
@@ -23,6 +22,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from figureground import images
 from figureground.errors import RecipeError
+from figureground.networks.heads import HeadedNetwork
+from figureground.networks.published import load_published
+from figureground.networks.registry import without_weights
 from figureground.networks.transfer import read_tensors, transfer
 from figureground.train.callbacks import DrawPredictions, KeepBest, SaveProgress
 from figureground.train.disk import DrawDisk
@@ -31,7 +33,7 @@ from figureground.train.feed import Feed
 from figureground.train.logs import LongCsv
 from figureground.train.recipe import Recipe
 from figureground.train.task import ImageNetwork, SegmentationTask
-from figureground.train.weights import load_weights
+from figureground.train.weights import is_published, load_weights
 
 CHECKPOINT = "checkpoints/last.ckpt"
 
@@ -93,28 +95,32 @@ def build_model(recipe: Recipe) -> ImageNetwork:
     """The recipe's network with its normalisation, at the weights the recipe starts from."""
     model = ImageNetwork(recipe.network, recipe.head, recipe.tree)
     if recipe.network.weights is not None:
-        if recipe.network.partial:
-            report = transfer(model, read_tensors(recipe.network.weights))
-            sys.stderr.write(f"{recipe.network.weights}: {report}\n")
-        else:
-            load_weights(model, recipe.network.weights)
+        _load(model, recipe.network.weights, partial=recipe.network.partial)
     return model.to(memory_format=torch.channels_last) if recipe.schedule.channels_last else model
+
+
+def _load(model: ImageNetwork, weights: Path, *, partial: bool) -> None:
+    """An earlier run's weights, whole or in part, or another library's; of what fits in part, a report."""
+    if is_published(weights):
+        network = model.network.body if isinstance(model.network, HeadedNetwork) else model.network
+        report = load_published(network, weights)
+    elif partial:
+        report = transfer(model, read_tensors(weights))
+    else:
+        load_weights(model, weights)
+        return
+    sys.stderr.write(f"{weights}: {report}\n")
 
 
 def load_run(folder: Path, weights: str = "best.safetensors") -> tuple[Recipe, ImageNetwork]:
     """A finished run's recipe and its network with the best weights, in evaluation mode."""
     recipe = Recipe.read(folder / "recipe.yaml")
-    offline = recipe.network.model_copy(
-        update={"weights": None, "partial": False, "options": _without_download(recipe.network.options)}
-    )
+    # The run's own weights replace what it started from, which may not be there any more.
+    options = without_weights(recipe.network.name, recipe.network.options)
+    offline = recipe.network.model_copy(update={"weights": None, "partial": False, "options": options})
     model = ImageNetwork(offline, recipe.head, recipe.tree)
     load_weights(model, folder / weights)
     return recipe, model.eval()
-
-
-def _without_download(options: dict[str, Any]) -> dict[str, Any]:
-    # The run's own weights replace the encoder's start, which may not be there any more.
-    return {name: value for name, value in options.items() if name != "encoder_weights"}
 
 
 def _teacher(recipe: Recipe) -> ImageNetwork | None:

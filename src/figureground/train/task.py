@@ -218,13 +218,18 @@ class SegmentationTask(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
+_TABLES = (".bias_table", ".queries")
+"""Vectors that are looked up or learned as such, not multiplied with features: they do not decay."""
+
+
 def _parameter_groups(model: nn.Module, optimize: Optimize) -> list[dict[str, Any]]:
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     encoders = [".encoder."]
     for module in model.modules():
         encoders += getattr(module, "encoders", ())  # what networks of other libraries call theirs
     for name, parameter in model.named_parameters():
-        groups.setdefault((any(path in name for path in encoders), parameter.ndim > 1), []).append(parameter)
+        decays = parameter.ndim > 1 and not name.endswith(_TABLES)
+        groups.setdefault((any(path in name for path in encoders), decays), []).append(parameter)
     return [
         {
             "name": f"{'encoder' if in_encoder else 'decoder'}, {'decayed' if decays else 'not decayed'}",

@@ -14,6 +14,7 @@ from torch import nn
 
 from figureground import images
 from figureground.errors import NetworkError
+from figureground.networks.published.sources import HUB, PICKLES
 
 
 def save_weights(model: nn.Module, path: Path, *, recipe: str) -> None:
@@ -24,6 +25,17 @@ def save_weights(model: nn.Module, path: Path, *, recipe: str) -> None:
     """
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     images.write_bytes(save(state, metadata={"recipe": recipe}), path)
+
+
+def is_published(source: Path) -> bool:
+    """Whether weights to start from are another library's: on the hub, in a folder, or not under the names of a run."""
+    if str(source).startswith(HUB) or source.is_dir() or source.suffix in PICKLES:
+        return True
+    try:
+        with safe_open(source, framework="pt") as opened:
+            return not any(name.startswith("network.") for name in opened.keys())  # noqa: SIM118
+    except (OSError, SafetensorError):
+        return False
 
 
 def load_weights(model: nn.Module, path: Path) -> str:

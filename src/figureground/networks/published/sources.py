@@ -77,7 +77,7 @@ def _read(find: Callable[[str], Path | None], source: str) -> dict[str, Tensor]:
 def _parts(index: Path) -> list[str]:
     try:
         names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise NetworkError(f"{index} is no index of safetensors", remedy="download it again") from error
     if any(Path(name).name != name for name in names):
         raise NetworkError(f"{index} names files outside its folder", remedy="use a checkpoint that you trust")
