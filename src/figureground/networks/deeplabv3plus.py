@@ -14,7 +14,7 @@ statistics, where the originals stop with an error.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +25,9 @@ from figureground.networks.blocks.convolution import ConvNormReLU, he_normal
 from figureground.networks.blocks.switches import OFF, EncoderDecoder, Switches
 from figureground.networks.encoders import TimmEncoder
 from figureground.networks.encoders.dilated import dilate_evenly, dilated_encoder
+from figureground.networks.published.smp_names import DEEPLABV3PLUS
 from figureground.networks.registry import register
+from figureground.networks.transfer import TransferReport, transfer
 
 _LOW_STRIDE = 4
 _LOW_CHANNELS = 48
@@ -115,6 +117,13 @@ class AlignedDeepLabV3Plus(EncoderDecoder):
         deep = _upsampled(deep, self.multiple // _LOW_STRIDE, align_corners=True)
         refined = self.refine(torch.cat([deep, self.low(shallow)], dim=1))
         return _upsampled(self.classify(refined), _LOW_STRIDE, align_corners=True)
+
+    def load_published(self, state: Mapping[str, Tensor]) -> TransferReport:
+        """Take over what fits of a checkpoint of segmentation-models-pytorch, in place; other classes stay new.
+
+        Raises NetworkError when nothing fits.
+        """
+        return transfer(self, DEEPLABV3PLUS.apply(state))
 
 
 _MMSEGMENTATION = {

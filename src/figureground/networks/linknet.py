@@ -12,6 +12,7 @@ decoder block per stride, 4x4 transposed convolutions, and no ReLU after a sum.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 import torch.nn.functional as F
@@ -20,7 +21,10 @@ from torch import Tensor, nn
 from figureground.networks.blocks.convolution import ConvNormReLU, he_normal
 from figureground.networks.blocks.frame import SegmentationNetwork
 from figureground.networks.encoders import TimmEncoder
+from figureground.networks.encoders.timm_encoder import halving_encoder
+from figureground.networks.published.smp_names import LINKNET
 from figureground.networks.registry import register
+from figureground.networks.transfer import TransferReport, transfer
 
 
 class DecoderBlock(nn.Sequential):
@@ -102,6 +106,13 @@ class FiveBlockLinkNet(SegmentationNetwork):
         logits: Tensor = self.classify(self.blocks[-1](x))
         return logits
 
+    def load_published(self, state: Mapping[str, Tensor]) -> TransferReport:
+        """Take over what fits of a checkpoint of segmentation-models-pytorch, in place; other classes stay new.
+
+        Raises NetworkError when nothing fits.
+        """
+        return transfer(self, LINKNET.apply(state))
+
 
 class _ResidualDown(nn.Module):
     """Two convolutions around which the input is added, then one of stride 2 that widens."""
@@ -175,7 +186,7 @@ def linknet(
     encoder_weights: None, "imagenet" (timm's hub) or a local safetensors file.
     link_stem: add the pooled stem too, as the authors' code does.
     """
-    return LinkNet(leaves, TimmEncoder(encoder, in_channels=in_channels, weights=encoder_weights), link_stem)
+    return LinkNet(leaves, halving_encoder(encoder, in_channels=in_channels, weights=encoder_weights), link_stem)
 
 
 @register(
@@ -195,7 +206,7 @@ def linknet_timm(
     encoder: name of a timm model with strides 2 to 32.
     encoder_weights: None, "imagenet" (timm's hub) or a local safetensors file.
     """
-    return FiveBlockLinkNet(leaves, TimmEncoder(encoder, in_channels=in_channels, weights=encoder_weights))
+    return FiveBlockLinkNet(leaves, halving_encoder(encoder, in_channels=in_channels, weights=encoder_weights))
 
 
 @register(

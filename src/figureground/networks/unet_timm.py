@@ -6,7 +6,7 @@ the skip after the upsampled map, no skip at full resolution, narrow last levels
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,10 @@ from figureground.errors import NetworkError
 from figureground.networks.blocks.convolution import ConvNormReLU, he_normal
 from figureground.networks.blocks.switches import OFF, EncoderDecoder, Switches
 from figureground.networks.encoders import TimmEncoder
+from figureground.networks.encoders.timm_encoder import halving_encoder
+from figureground.networks.published.smp_names import UNET
 from figureground.networks.registry import register
+from figureground.networks.transfer import TransferReport, transfer
 
 
 class EncoderUNet(EncoderDecoder):
@@ -52,6 +55,13 @@ class EncoderUNet(EncoderDecoder):
         logits: Tensor = self.classify(y)
         return logits
 
+    def load_published(self, state: Mapping[str, Tensor]) -> TransferReport:
+        """Take over what fits of a checkpoint of segmentation-models-pytorch, in place; other classes stay new.
+
+        Raises NetworkError when nothing fits.
+        """
+        return transfer(self, UNET.apply(state))
+
 
 @register(
     "unet_timm",
@@ -84,5 +94,5 @@ def unet_timm(
     widths: channels of the way up at strides 16, 8, 4, 2 and 1.
     gates, dual_attention, auxiliary: see `blocks.switches`.
     """
-    body = TimmEncoder(encoder, in_channels=in_channels, weights=encoder_weights)
+    body = halving_encoder(encoder, in_channels=in_channels, weights=encoder_weights)
     return EncoderUNet(leaves, body, widths, Switches(gates, dual_attention, auxiliary))
