@@ -13,7 +13,10 @@ from figureground import __version__, errors
 from figureground.cli.app import EPILOG, cli, main
 
 ROOT = Path(__file__).resolve().parents[2]
-VERBS = {"segment", "parse", "evaluate", "networks", "labels", "doctor", "train", "export", "completion"}
+VERBS = {
+    "segment", "parse", "predict", "evaluate", "compare", "networks", "labels", "doctor", "data", "train", "export",
+    "soup", "tune", "completion",
+}  # fmt: skip
 
 
 def every_command(command=cli, path=()):

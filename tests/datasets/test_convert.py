@@ -77,7 +77,7 @@ def converted(tmp_path, layout, source="source", **options):
     ("layout", "photos", "masks", "highest"),
     [
         ("easyportrait", "images/{split}/u-1.jpg", "annotations/{split}/u-1.png", 8),
-        ("lip", "TrainVal_images/{split}_images/7_1.jpg", "TrainVal_parsing_annotations/{split}_segmentations/7_1.png", 19),
+        ("lip", "TrainVal_images/{split}_images/7.jpg", "TrainVal_parsing_annotations/{split}_segmentations/7.png", 19),
         ("atr", "humanparsing/JPEGImages/0_1.jpg", "humanparsing/SegmentationClassAug/0_1.png", 17),
     ],
 )  # fmt: skip
@@ -212,7 +212,7 @@ def test_rle_csv(make, tmp_path):
 def test_rle_csv_with_photos_elsewhere(make, tmp_path):
     make("elsewhere/a.jpg", photo(0))
     make("pred.csv", "id,rle_mask\na,1 3\n")
-    with pytest.raises(DataError, match="no photo of 'a'.*--photos"):
+    with pytest.raises(DataError, match=r"no photo of 'a'.*--photos"):
         converted(tmp_path, "rle-csv", "source/pred.csv")
     assert converted(tmp_path, "rle-csv", "source/pred.csv", photos=tmp_path / "source/elsewhere")
     make("pred.csv", "id,rle_mask\na,190 9\n")

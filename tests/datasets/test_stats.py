@@ -126,7 +126,7 @@ name: tiny
 data:
   root: {two_splits}
   samples_per_epoch: 6
-  sources: [{{name: train, images: train/images, masks: train/masks, hold_out: 0.5}}]
+  sources: [{{name: train, images: train/images, masks: train/masks, hold_out: 0.2}}]
 network: {{name: unet}}
 losses: [{{name: cross_entropy}}]
 augment: {{flip: 0.5, rotate: 20, rotate_probability: 1.0}}

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import click
 from click.shell_completion import shell_complete
 
+from figureground.cli.compare import compare
 from figureground.cli.completion import COMPLETION_VARIABLE, completion
 from figureground.cli.data import data
 from figureground.cli.doctor import doctor
@@ -20,6 +21,7 @@ from figureground.cli.labels import labels
 from figureground.cli.networks import networks
 from figureground.cli.options import Session, debug_option, version_option
 from figureground.cli.parse import parse
+from figureground.cli.predict import predict
 from figureground.cli.segment import segment
 from figureground.cli.soup import soup
 from figureground.cli.train import train
@@ -56,7 +58,10 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for _verb in (segment, parse, evaluate, networks, labels, doctor, data, train, export, soup, tune, completion):
+_TO_USE = (segment, parse, predict, evaluate, compare)
+_TO_LOOK_UP = (networks, labels, doctor, completion)
+_TO_MAKE = (data, train, export, soup, tune)
+for _verb in (*_TO_USE, *_TO_LOOK_UP, *_TO_MAKE):
     cli.add_command(_verb)
 
 

@@ -57,7 +57,7 @@ class Results:
             code = outcome.error.exit_code
             self.exit_code = code if self.exit_code in (0, code) else FiguregroundError.exit_code
             self.failed += 1
-            self._progress.say(f"figureground: {_named(outcome.job, outcome.error)}", err=True)
+            self._progress.say(f"figureground: {named(outcome.job, outcome.error)}", err=True)
         line = self.line(outcome)
         if line is not None:
             self._progress.say(line)
@@ -96,7 +96,7 @@ class JsonResults(Results):
     def line(self, outcome: Outcome) -> str:
         """The facts of an outcome, or its error."""
         if outcome.error is not None:
-            return _json_line(outcome.job, {"error": _named(outcome.job, outcome.error)}, written=False)
+            return _json_line(outcome.job, {"error": named(outcome.job, outcome.error)}, written=False)
         return _json_line(outcome.job, outcome.facts)
 
     def close(self) -> None:
@@ -138,7 +138,7 @@ def _json_line(job: Job, facts: dict[str, Any], *, written: bool = True) -> str:
     return json.dumps({"source": job.source.shown, "output": output, **facts})
 
 
-def _named(job: Job, error: FiguregroundError) -> str:
+def named(job: Job, error: FiguregroundError) -> str:
     """The error's text, with a name for images that came without a path."""
     # What follows the question mark of an address may be secret.
     name = "stdin" if job.source.shown == STDIN else f"'{job.source.shown.partition('?')[0]}'"

@@ -8,9 +8,11 @@ from figureground.draw.disk import poincare_disk
 from figureground.draw.foreground import foreground_colors
 from figureground.draw.layout import checkerboard, legend, side_by_side, with_legend
 from figureground.draw.marks import contour, label_map, overlay, tint
+from figureground.draw.scatter import Point, scatter
 from figureground.draw.sheet import sheet
 
 __all__ = [
+    "Point",
     "blur_background",
     "checkerboard",
     "composite",
@@ -25,6 +27,7 @@ __all__ = [
     "parse_color",
     "poincare_disk",
     "replace_background",
+    "scatter",
     "sheet",
     "side_by_side",
     "tint",

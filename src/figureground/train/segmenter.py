@@ -1,0 +1,72 @@
+"""A finished run as a segmenter: its network in torch, where no bundle was made of it yet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.flop_counter import FlopCounterMode
+
+from figureground.errors import NetworkError
+from figureground.runtime.cost import Cost
+from figureground.runtime.probability import leaf_probabilities
+from figureground.runtime.segmenter import Segmenter
+from figureground.runtime.sizing import Sizing
+from figureground.train.run import load_run
+
+__all__ = ["RunSegmenter"]
+
+
+class RunSegmenter(Segmenter):
+    """The network of a run folder with its best weights, on the CPU.
+
+    It sees photos as the exported bundle will: the recipe's sizing, and the same way from logits to probabilities.
+
+    Args:
+        folder: what training made.
+        name: what people call it; the recipe's name when not given.
+        threads: cores that torch may use, which holds for everything that torch does in this process; as many as it
+            uses already, when not given.
+
+    Raises:
+        RecipeError: the folder holds no recipe, or a broken one.
+        NetworkError: it holds no weights yet, or others.
+    """
+
+    def __init__(self, folder: Path, *, name: str | None = None, threads: int | None = None) -> None:
+        if threads is not None and threads < 1:
+            raise NetworkError(f"{threads} threads", remedy="give at least 1")
+        recipe, self.model = load_run(folder)
+        super().__init__(name or recipe.name, recipe.tree, 0.5)
+        self.sizing = Sizing(area=recipe.sizing.area, multiple=recipe.sizing.multiple)
+        if threads is not None:
+            torch.set_num_threads(threads)
+
+    def network_size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) of the network's input, by the recipe's sizing."""
+        return self.sizing.network_size(height, width)
+
+    def fitting_size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) rounded to multiples of the recipe's `multiple`, at least one of each."""
+        multiple = self.sizing.multiple
+        return max(1, round(height / multiple)) * multiple, max(1, round(width / multiple)) * multiple
+
+    def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probability of every leaf: float32 (leaves, h, w)."""
+        return leaf_probabilities(self.logits(image))
+
+    def logits(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The network's own logits: float32 (leaves, h, w)."""
+        with torch.inference_mode():
+            pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).unsqueeze(0)
+            return np.asarray(self.model(pixels)[0].numpy(), dtype=np.float32)
+
+    def cost(self, photo: NDArray[np.uint8]) -> Cost:
+        """Parameters, and multiply-adds for `photo`, uint8 (H, W, 3), as torch counts them."""
+        image = np.zeros((*self.network_size(*photo.shape[:2]), 3), np.uint8)
+        with FlopCounterMode(display=False) as counter:
+            self.logits(image)
+        parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        return Cost(parameters, counter.get_total_flops() // 2)
