@@ -16,6 +16,7 @@ PUBLIC = {
     "Label",
     "LabelTree",
     "Part",
+    "Refined",
     "Segmentation",
     "Segmenter",
     "__version__",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from figureground.runtime.parts import Part
     from figureground.runtime.people_first import PeopleFirst
     from figureground.runtime.predictor import save_predictor
+    from figureground.runtime.refined import Refined
     from figureground.runtime.segmentation import Segmentation
     from figureground.runtime.segmenter import Segmenter
     from figureground.runtime.tiled import Tiled
@@ -36,6 +37,7 @@ __all__ = [
     "LabelTree",
     "Part",
     "PeopleFirst",
+    "Refined",
     "Segmentation",
     "Segmenter",
     "Tiled",
@@ -58,6 +60,7 @@ _HOMES = {
     "LabelTree": "figureground.labels",
     "Part": "figureground.runtime.parts",
     "PeopleFirst": "figureground.runtime.people_first",
+    "Refined": "figureground.runtime.refined",
     "Segmentation": "figureground.runtime.segmentation",
     "Segmenter": "figureground.runtime.segmenter",
     "Tiled": "figureground.runtime.tiled",

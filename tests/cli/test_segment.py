@@ -191,3 +191,28 @@ def test_folders_of_one_name_do_not_meet(segment, folder, tmp_path):
     assert pictures(tmp_path / "out") == {
         f"photos/{name}" for name in ("a-jpg.png", "a-jpg-2.png", "b.png", "sub/a.png", "sub/c.png")
     }
+
+
+def test_the_mask_is_refined(segment, photo):
+    shares = []
+    for steps in (
+        [],
+        ["--refine", "erode:kernel=31:level=1"],
+        ["--refine", "touching:right=0.02:left=0:top=0:bottom=0.02"],
+    ):
+        assert segment("photo.jpg", "--as", "mask", *steps).code == 0
+        shares.append(np.asarray(Image.open(photo.with_name("photo-mask.png"))).mean())
+    assert shares[0] > shares[1] > shares[2] == 0
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ("larges", "no refinement 'larges'; did you mean 'largest'?"),
+        ("crf:width=-1", "width must be from 0.1 to 10000, not -1"),
+    ],
+)
+def test_a_wrong_refinement_is_refused_before_any_photo(segment, photo, steps, message):
+    answer = segment("photo.jpg", "--refine", steps)
+    assert (answer.code, answer.err.strip()) == (2, f"figureground: {message}")
+    assert not photo.with_name("photo-cutout.png").exists()

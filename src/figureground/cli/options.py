@@ -98,6 +98,14 @@ resume_option = click.option("--resume", is_flag=True, help="Skip images whose f
 json_lines_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per image, one a line.")
 
 
+refine_option = click.option(
+    "--refine",
+    metavar="STEP[,STEP...]",
+    help="Improve the mask: crf, smooth, guided, erode, sure, specks, holes, largest, touching; "
+    "with settings: specks:min_area=0.01,crf:width=40.",
+)
+
+
 def echo_json(value: Any) -> None:
     """Print `value` as indented JSON on stdout."""
     click.echo(json.dumps(value, indent=2))

@@ -12,6 +12,7 @@ from figureground.cli.options import (
     json_lines_option,
     network_option,
     output_option,
+    refine_option,
     resume_option,
     sources_argument,
     threshold_option,
@@ -48,6 +49,7 @@ Example
 @format_option
 @network_option
 @threshold_option
+@refine_option
 @resume_option
 @json_lines_option
 @debug_option
@@ -59,6 +61,7 @@ def segment(
     chosen_format: str | None,
     network: str,
     threshold: float | None,
+    refine: str | None,
     resume: bool,
     as_json: bool,
 ) -> int:
@@ -76,9 +79,10 @@ def segment(
     check_stdout(targets, as_json)
 
     from figureground.cli.pipeline import Job, Task, pictures
+    from figureground.cli.refining import opener
     from figureground.cli.results import carry_out, describe
-    from figureground.runtime.catalogue import load
 
+    open_network = opener(network, refine)
     jobs = [Job(source, target) for source, target in zip(found, targets, strict=True)]
     task = Task(pictures(drawn.draw, picture_format), describe if as_json else None)
-    return carry_out(jobs, task, lambda: load(network), threshold=threshold, resume=resume, as_json=as_json)
+    return carry_out(jobs, task, open_network, threshold=threshold, resume=resume, as_json=as_json)

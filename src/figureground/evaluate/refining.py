@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from figureground.evaluate.curves import Tally, tally
 from figureground.evaluate.pairs import Pair
 from figureground.evaluate.run import Progress, true_mask
 from figureground.runtime.photo import Photo
+from figureground.runtime.refined import Refined
 from figureground.runtime.segmenter import Segmenter
 
 
@@ -26,7 +28,9 @@ class Refinement:
     wrap: Callable[[Segmenter], Segmenter]
 
 
-REFINEMENTS: dict[str, Refinement] = {}
+_MENU = ("smooth", "holes:max_area=0.01", "specks", "largest", "guided:zoom=2", "crf:smooth_weight=1:weight=3")
+
+REFINEMENTS: dict[str, Refinement] = {steps: Refinement(steps, partial(Refined, steps=steps)) for steps in _MENU}
 """What `figureground tune` tries, by name."""
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from figureground.checks import require_in_range, require_mask, require_probabilities
 
-__all__ = ["bounding_boxes", "connected_areas", "drop_unsure", "fill_holes", "remove_specks"]
+__all__ = ["bounding_boxes", "connected_areas", "drop_unsure", "fill_holes", "label_areas", "remove_specks"]
 
 _Indices = NDArray[np.int64]
 
@@ -125,6 +125,19 @@ def connected_areas(mask: NDArray[np.bool_]) -> _Indices:
     runs = _find_runs(mask)
     area = np.bincount(_connect(runs, diagonal=True), weights=runs.length).astype(np.int64)
     return np.sort(area[area > 0])[::-1]
+
+
+def label_areas(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """The number, from 1 on, of the connected area (8 neighbours) of each True pixel; 0 elsewhere. int32 `(H, W)`."""
+    require_mask("mask", mask)
+    runs = _find_runs(mask)
+    number = np.unique(_connect(runs, diagonal=True), return_inverse=True)[1] + 1
+    height, width = runs.shape
+    # Up by its number where a run starts, down where it ends; a running sum paints what is between.
+    steps = np.zeros((height, width + 1), np.int32)
+    np.add.at(steps, (runs.row, runs.start), number)
+    np.add.at(steps, (runs.row, runs.end), -number)
+    return np.cumsum(steps, axis=1, dtype=np.int32)[:, :-1]
 
 
 def bounding_boxes(mask: NDArray[np.bool_]) -> _Indices:

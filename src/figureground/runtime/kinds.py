@@ -9,6 +9,7 @@ from typing import Any
 from figureground.checks import ArgumentError
 from figureground.runtime.ensemble import Ensemble
 from figureground.runtime.people_first import PeopleFirst
+from figureground.runtime.refined import Refined
 from figureground.runtime.segmenter import Segmenter
 from figureground.runtime.tiled import Tiled
 from figureground.runtime.views import View, augmented
@@ -73,6 +74,9 @@ _WHOLE_OR_NONE = Setting("a whole number or null", lambda value: value is None o
 _FLAG = Setting("true or false", lambda value: isinstance(value, bool))
 _TEXT = Setting("a text", lambda value: isinstance(value, str))
 _NUMBERS = Setting("a list of numbers", _numbers)
+_STEPS = Setting(
+    "a list of refinements", lambda value: isinstance(value, list) and all(isinstance(v, dict) for v in value)
+)
 _RANGE = Setting("a list of two numbers", lambda value: _numbers(value) and len(value) == 2)
 
 KINDS: dict[str, Kind] = {
@@ -93,5 +97,6 @@ KINDS: dict[str, Kind] = {
         {"find": _NUMBER, "margin": _NUMBER, "zoom": _RANGE, "crops": _WHOLE},
         lambda inner, given: PeopleFirst(inner[0], **given),
     ),
+    "refined": Kind(Refined, {"steps": _STEPS}, lambda inner, given: Refined(inner[0], given.get("steps", ()))),
 }
 """By the name that stands under "kind". A bundle, "network", is not among them: it is opened, not built."""
