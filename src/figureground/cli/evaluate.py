@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from figureground.cli.labels import complete_tree
 from figureground.cli.options import debug_option, network_option, threshold_option
+from figureground.cli.reports import tell
 from figureground.errors import FiguregroundError
 
 if TYPE_CHECKING:
@@ -124,13 +124,6 @@ def _has_parts(segmenter: Segmenter, folder: Path, tree: str | None) -> bool:
     return bool(require_parts(segmenter))
 
 
-def tell(document: dict[str, Any], text: str, json_file: str | None) -> None:
-    """Print `text`, and write `document` to the JSON file; for "-" the document is printed in place of the text."""
-    click.echo(json.dumps(document, indent=2) if json_file == "-" else text)
-    if json_file not in (None, "-"):
-        _write(Path(str(json_file)), document)
-
-
 def _measure(segmenter: Segmenter, pairs: list[Pair], threshold: float | None) -> Report:
     from figureground.cli.progress import Progress
     from figureground.evaluate import evaluate as measure
@@ -147,11 +140,3 @@ def _text(report: Report) -> str:
         value = report.summary[key]
         rows.append([label, "-" if value is None else format(value, form)])
     return table(rows)
-
-
-def _write(path: Path, document: dict[str, Any]) -> None:
-    from figureground import images
-    from figureground.cli.folders import make_folder
-
-    make_folder(path.parent)
-    images.write_bytes(f"{json.dumps(document, indent=2)}\n".encode(), path)

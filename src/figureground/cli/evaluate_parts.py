@@ -55,8 +55,8 @@ def evaluate_parts(
         pictures: folder of the worst cases, how many of them, and folder of the confusion matrices.
     """
     from figureground import evaluate
-    from figureground.cli.evaluate import tell
     from figureground.cli.progress import Progress
+    from figureground.cli.reports import tell
     from figureground.labels import LabelTree
 
     labels = None if tree is None else LabelTree.find(tree)
