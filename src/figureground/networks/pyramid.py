@@ -10,13 +10,11 @@ image-level branch of ASPP, arXiv:1706.05587), so that an empty scene can be tol
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from figureground.errors import NetworkError
 from figureground.networks.blocks.switches import OFF, EncoderDecoder, Switches
 from figureground.networks.encoders import TimmEncoder
 from figureground.networks.registry import register
@@ -125,8 +123,4 @@ def pyramid(
         NetworkError: an unknown encoder, one whose strides are not each twice the last, or weights that do not fit.
     """
     body = TimmEncoder(encoder, in_channels=in_channels, weights=encoder_weights, levels=len(widths))
-    if any(coarse != 2 * fine for fine, coarse in pairwise(body.strides)):
-        raise NetworkError(
-            f"the strides of '{encoder}' are {body.strides}", remedy="use an encoder that halves at every level"
-        )
     return Pyramid(body, leaves=leaves, widths=widths, switches=Switches(gates, dual_attention, auxiliary))
