@@ -12,17 +12,23 @@ import figureground as fg
 ROOT = Path(__file__).parent.parent
 PUBLIC = {
     "Bundle",
+    "Ensemble",
     "FiguregroundError",
     "Label",
     "LabelTree",
     "Part",
+    "PeopleFirst",
     "Refined",
     "Segmentation",
     "Segmenter",
+    "Tiled",
+    "View",
     "__version__",
+    "augmented",
     "load",
     "parse",
     "read",
+    "save_predictor",
     "segment",
     "shipped",
 }

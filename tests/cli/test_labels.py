@@ -39,6 +39,11 @@ def test_the_json_is_a_file_for_a_tree(call, tmp_path, name):
     assert call("labels", "show", "mine.json").out == call("labels", "show", name).out
 
 
+def test_the_tree_of_a_bundle(call, tiny_parts_bundle):
+    assert call("labels", "show", tiny_parts_bundle).out == call("labels", "show", "pascal-person-part").out
+    assert call("labels", "show", "none.onnx").code == 3
+
+
 def test_a_tree_as_a_picture(call, tmp_path):
     answer = call("labels", "show", "pascal-person-part", "-o", "tree.png")
     assert (answer.code, answer.lines) == (0, ["tree.png"])

@@ -71,11 +71,10 @@ def list_(as_json: bool) -> None:
 def show(tree: str, output: Path | None, as_json: bool) -> None:
     """Draw a tree: its labels, their numbers in a mask, their colours, and what they turn into in a mirror.
 
-    TREE is a name that 'labels list' shows, or a YAML or JSON file. What --json prints is such a file.
+    TREE is a name that 'labels list' shows, a YAML or JSON file, or a bundle, which carries its tree. What --json prints
+    is such a file.
     """
-    from figureground.labels import LabelTree
-
-    found = LabelTree.find(tree)
+    found = _find(tree)
     if output is not None:
         from figureground import draw, images
 
@@ -86,6 +85,16 @@ def show(tree: str, output: Path | None, as_json: bool) -> None:
         click.echo(output)
     else:
         _draw(found)
+
+
+def _find(tree: str) -> LabelTree:
+    if tree.lower().endswith(".onnx"):
+        from figureground.runtime.bundle import Bundle
+
+        return Bundle.read(tree).labels
+    from figureground.labels import LabelTree
+
+    return LabelTree.find(tree)
 
 
 def _as_file(tree: LabelTree) -> str:
