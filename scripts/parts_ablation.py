@@ -24,8 +24,6 @@ from PIL import Image
 
 from figureground import images
 from figureground.data.sources import match_pairs, read_index_map
-from figureground.labels import LabelTree
-from figureground.labels.nodes import node_layout
 from figureground.metrics import TreeCounts
 from figureground.runtime.sizing import Sizing
 from figureground.train import load_run
@@ -79,26 +77,14 @@ def evaluate(folder: Path, data: Path, most: int | None) -> dict[str, float]:
     for image_path, mask_path in match_pairs(data / "parts/val/images", data / "parts/val/parts")[:most]:
         counts.add(predict(model, images.read(image_path), sizing), read_index_map(mask_path))
     body, middle, leaves = counts.level_iou()
-    confusion = counts.confusion
-    background = confusion[0, 0] / (confusion[0].sum() + confusion[:, 0].sum() - confusion[0, 0])
-    with_background = (leaves * (len(confusion) - 1) + background) / len(confusion)
-    nodes = {f"iou_{name}": value for name, value in counts.node_iou().items()}
     return {
         "body": body,
         "middle": middle,
         "leaves": leaves,
-        "leaves_with_background": float(with_background),
-        "error_distance": error_distance(confusion, recipe.tree),
-        **nodes,
+        "leaves_with_background": counts.level_iou(background=True)[-1],
+        "error_distance": counts.error_distance(),
+        **{f"iou_{name}": value for name, value in counts.node_iou().items()},
     }
-
-
-def error_distance(confusion: np.ndarray, labels: LabelTree) -> float:
-    """Mean edges between the true and the predicted leaf, over the wrong pixels of people that were seen as people."""
-    leaves = len(labels.leaves)
-    edges = node_layout(labels).distances[1 : 1 + leaves, 1 : 1 + leaves]
-    wrong = confusion[1:, 1:] * (edges > 0)
-    return float((wrong * edges).sum() / max(1, wrong.sum()))
 
 
 def table(results: Mapping[str, Mapping[str, Any]], arms: Iterable[str]) -> str:
