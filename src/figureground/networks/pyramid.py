@@ -55,6 +55,8 @@ class Context(nn.Module):
 class Pyramid(EncoderDecoder):
     """Encoder, context, and one refinement per stride; logits at the finest stride are upsampled to the image."""
 
+    encoder: TimmEncoder
+
     def __init__(self, encoder: TimmEncoder, *, leaves: int, widths: Sequence[int], switches: Switches = OFF) -> None:
         super().__init__(multiple=encoder.strides[-1], least=1)
         self.encoder = encoder
