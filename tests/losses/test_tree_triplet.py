@@ -65,15 +65,17 @@ def test_the_paper_has_half_of_the_tree_in_its_margin(embedding, target_of):
 @pytest.mark.parametrize("same_leaf", [False, True])
 @pytest.mark.parametrize("background", [False, True])
 def test_triplets_are_what_the_tree_says(labels, same_leaf, background, target_of):
-    """Every positive is nearer in the tree than the negative; nothing ignored or known as inner node is used."""
+    """A positive shares more of its path with the anchor than the negative; nothing known as inner node is used."""
     value = target_of(labels, 3000)
-    distances = torch.from_numpy(node_layout(labels).distances)
+    nodes = len(labels)
+    path = torch.from_numpy(node_layout(labels).ancestors[:nodes, :nodes]).float()
+    shared = torch.nn.functional.pad(path @ path.T, (1, 0, 1, 0))
     leaf, anchor, positive, negative = _triplets(value, labels, 50, same_leaf, background)
     leaves = len(labels.leaves)
     used = torch.cat((value[anchor], value[positive], value[negative]))
     assert (used <= leaves).all()
     assert (value[anchor] == 1 + leaf).all()
-    assert (distances[value[anchor], value[positive]] < distances[value[anchor], value[negative]]).all()
+    assert (shared[value[anchor], value[positive]] > shared[value[anchor], value[negative]]).all()
     assert (anchor != positive).all()
     if not same_leaf:
         assert (value[anchor] != value[positive]).all()

@@ -95,7 +95,8 @@ def _margin(
     anchor: torch.Tensor, positive: torch.Tensor, negative: torch.Tensor, labels: LabelTree, base: float, scale: float
 ) -> torch.Tensor:
     distances = torch.as_tensor(node_layout(labels).distances, device=anchor.device)
-    difference = distances[anchor, negative] - distances[anchor, positive]
+    # Where branches differ in depth, a positive may be more edges away than a negative of another branch.
+    difference = (distances[anchor, negative] - distances[anchor, positive]).clamp(min=0)
     height = max(1, labels.depth - 1)
     return base + scale * difference / (2 * height)
 
