@@ -78,6 +78,22 @@ def test_a_problem_is_found_and_is_the_only_one(two_splits, kind):
     assert "p" in found[kind].files[0]
 
 
+def test_many_values_are_right_in_a_folder_of_parts(two_splits):
+    _, spoil = SAVED["grey"]
+    spoil(two_splits)
+    (two_splits / "train/masks").rename(two_splits / "train/parts")
+    assert not kinds(two_splits)
+
+
+def test_ten_of_a_kind_are_printed(two_splits, capsys):
+    for number in range(13):
+        save(rectangle(), two_splits / f"train/masks/q{number}.png")
+    main(["data", "check", str(two_splits)])
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("no photo: the mask" in line for line in lines) == 10
+    assert "  no photo: and 3 more (--json prints all)" in lines
+
+
 def test_a_damaged_mask_is_unreadable(two_splits):
     cut_short(two_splits / "valid/masks/p3.png")
     assert list(kinds(two_splits)) == ["unreadable"]

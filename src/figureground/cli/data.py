@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from figureground.labels import LabelTree
 
 WRONG_INPUT = 2
-_SHOWN = 50
-"""Problems that `check` prints; --json prints them all."""
+_SHOWN = 10
+"""Problems of one kind that `check` prints; --json prints them all."""
 _FOLDERS = click.argument("folders", nargs=-1, required=True, metavar="DIR...", type=click.Path(path_type=Path))
 _IMAGES = click.option("--images", default="images", show_default=True, help="Folder of the photos in DIR.")
 _MASKS = click.option("--masks", default=None, help="Folder of the masks in DIR.  [default: masks, else parts]")
@@ -265,11 +265,12 @@ def _tell(findings: Findings) -> None:
 
     rows = [[name, str(count["photos"]), str(count["masks"])] for name, count in findings.splits.items()]
     click.echo(table([["split", "photos", "masks"], *rows], right=["photos", "masks"]))
-    serious = sorted(findings.problems, key=lambda problem: not problem.serious)
-    for problem in serious[:_SHOWN]:
-        click.echo(f"{'!' if problem.serious else ' '} {problem.kind}: {problem.message}")
-    if len(serious) > _SHOWN:
-        click.echo(f"  and {len(serious) - _SHOWN} more (--json prints all)")
+    for kind, number in findings.counts().items():
+        found = sorted((one for one in findings.problems if one.kind == kind), key=lambda one: not one.serious)
+        for problem in found[:_SHOWN]:
+            click.echo(f"{'!' if problem.serious else ' '} {kind}: {problem.message}")
+        if number > _SHOWN:
+            click.echo(f"  {kind}: and {number - _SHOWN} more (--json prints all)")
     counts = ", ".join(f"{number} {kind}" for kind, number in findings.counts().items())
     click.echo(f"found: {counts}" if counts else "nothing wrong")
 

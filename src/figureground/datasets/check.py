@@ -11,7 +11,7 @@
 | `duplicate` | between splits | files that are the same byte for byte |
 | `near-duplicate` | between splits | photos that are the same picture to the eye, mirrored or not |
 | `no photo` | no | a mask without a photo |
-| `grey` | no | without a tree: a mask with more than two values, each of which counts as figure |
+| `grey` | no | without a tree, and not in `parts/`: a mask with more than two values, all but 0 of which are figure |
 | `empty`, `full` | no | a mask that is background, or figure, everywhere |
 """
 
@@ -30,7 +30,7 @@ import numpy as np
 from PIL import Image
 
 from figureground import images
-from figureground.datasets.folders import Split, stem_below
+from figureground.datasets.folders import PART_MAPS, Split, stem_below
 from figureground.datasets.masks import read_values
 from figureground.datasets.similar import Looks, groups, look_at, similar
 from figureground.errors import FiguregroundError
@@ -186,7 +186,8 @@ def _look_at_mask(photo: Path, mask: Path, size: tuple[int, int] | None, labels:
     if labels is not None and figure.size and figure[-1] > len(labels):
         odd = ", ".join(str(value) for value in figure[figure > len(labels)])
         yield Problem("values", True, files, f"{mask} has {odd}, but the tree's numbers end at {len(labels)}")
-    if labels is None and figure.size > 1:
+    # Index maps in `parts` have many values by right.
+    if labels is None and figure.size > 1 and PART_MAPS not in mask.parts:
         shown = ", ".join(map(str, present[:6])) + (", ..." if len(present) > 6 else "")
         yield Problem("grey", False, files, f"{mask} has {len(present)} values ({shown}); all but 0 count as figure")
     if not figure.size:

@@ -19,7 +19,8 @@ from figureground.images import is_image_path
 
 __all__ = ["Split", "find_splits"]
 
-MASK_FOLDERS = ("masks", "parts")
+PART_MAPS = "parts"
+MASK_FOLDERS = ("masks", PART_MAPS)
 
 
 @dataclass(frozen=True)
