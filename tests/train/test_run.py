@@ -19,6 +19,7 @@ from figureground.train import Recipe, build_model, load_run, run
 from figureground.train.callbacks import KeepBest, SaveProgress
 from figureground.train.failures import InterruptedRun
 from figureground.train.task import SegmentationTask
+from figureground.train.weights import save_weights
 
 EMA = "schedule.ema=0.8"
 
@@ -316,3 +317,21 @@ def test_weights_that_only_partly_fit_are_refused_unless_asked_for(finished, val
     trained = load_file(finished / "best.safetensors")
     kept = "network.context.project.0.weight"
     assert torch.equal(model.state_dict()[kept], trained[kept])
+
+
+def test_a_network_finds_its_weights_under_another_head(finished, values, recipe_file, tmp_path, capsys):
+    """From a network without a head of its own to one with, and back."""
+    values["labels"] = PARTS
+    values["data"]["sources"][0]["any_value_is"] = "person"
+    values["losses"] = [{"name": "tree_cross_entropy"}]
+    values["network"] |= {"weights": str(finished / "best.safetensors"), "partial": True}
+    values["head"] = {"name": "nodes"}
+    headed = build_model(Recipe.read(recipe_file(values)))
+    ours, theirs = "network.body.context.project.0.weight", "network.context.project.0.weight"
+    trained = load_file(finished / "best.safetensors")
+    assert torch.equal(headed.state_dict()[ours], trained[theirs])
+    save_weights(headed, tmp_path / "headed.safetensors", recipe="")
+    values["network"]["weights"] = str(tmp_path / "headed.safetensors")
+    del values["head"]
+    plain = build_model(Recipe.read(recipe_file(values)))
+    assert torch.equal(plain.state_dict()[theirs], trained[theirs])

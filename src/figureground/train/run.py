@@ -105,11 +105,23 @@ def _load(model: ImageNetwork, weights: Path, *, partial: bool) -> None:
         network = model.network.body if isinstance(model.network, HeadedNetwork) else model.network
         report = load_published(network, weights)
     elif partial:
-        report = transfer(model, read_tensors(weights))
+        report = transfer(model, _under_the_same_head(read_tensors(weights), isinstance(model.network, HeadedNetwork)))
     else:
         load_weights(model, weights)
         return
     sys.stderr.write(f"{weights}: {report}\n")
+
+
+def _under_the_same_head(state: dict[str, torch.Tensor], headed: bool) -> dict[str, torch.Tensor]:
+    """A run's tensors named as they are where the network stands under a head of its own, or where it does not."""
+    plain, under = "network.", "network.body."
+    was_headed = all(name.startswith((under, "network.head.", "network.embedding.")) for name in state)
+    if headed == was_headed:
+        return state
+    if headed:
+        return {under + name.removeprefix(plain): tensor for name, tensor in state.items()}
+    kept = {name: tensor for name, tensor in state.items() if name.startswith(under)}
+    return {plain + name.removeprefix(under): tensor for name, tensor in kept.items()}
 
 
 def load_run(folder: Path, weights: str = "best.safetensors") -> tuple[Recipe, ImageNetwork]:
