@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+
+import numpy as np
+import onnxruntime
 import pytest
 import segmentation_models_pytorch as smp
 import torch
@@ -53,6 +57,24 @@ def test_the_same_logits_as_without_the_adapter(name):
         found = network(x)
         torch.testing.assert_close(found, logits(name, other, padded)[..., :50, :70])
     assert found.shape == (2, 2, 50, 70)
+
+
+@pytest.mark.parametrize("name", [SMP, TORCHVISION])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
+def test_onnx_at_another_size(name):
+    # The older exporter, because it takes a tenth of the time; tests/train/test_foreign.py makes a whole bundle.
+    network, file = create(name, leaves=2, **OPTIONS[name]).eval(), io.BytesIO()
+    torch.onnx.export(
+        network, (torch.randn(2, 3, 50, 70),), file, dynamo=False, opset_version=17, input_names=["image"],
+        dynamic_axes={"image": {0: "batch", 2: "height", 3: "width"}},
+    )  # fmt: skip
+    session = onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
+    x = torch.randn(1, 3, 65, 40)
+    with torch.inference_mode():
+        expected = network(x).numpy()
+    (found,) = session.run(None, {"image": x.numpy()})
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
 def test_an_auxiliary_head_is_a_training_output():

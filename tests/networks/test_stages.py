@@ -1,4 +1,4 @@
-"""The stage table against torch's profiler, whose formulas are its own, against published counts, and on other libraries."""
+"""The stage table against the formulas of the profiler of torch, against published counts, and on other libraries."""
 
 from __future__ import annotations
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from figureground.cli.assignments import assignments, parse_size
+from figureground.cli.extras import extra
 from figureground.cli.options import complete_network, debug_option, echo_json, json_option
+from figureground.errors import BundleError, MissingExtraError, nearest
 
 if TYPE_CHECKING:
     from figureground.runtime.bundle import Bundle
@@ -62,33 +66,122 @@ def list_(architectures: bool, as_json: bool) -> None:
 @networks.command(
     epilog="""\b
 Example
-  figureground networks show person --json
+  figureground networks show person
+  figureground networks show person --recipe > mine.yaml
+  figureground networks show segformer --set encoder=mit_b2 --size 512x512
+  figureground networks show --compare segformer deeplabv3plus --set A.encoder=mit_b2
 """
 )
-@click.argument("name", metavar="NAME|FILE", shell_complete=complete_network)
+@click.argument("names", metavar="NAME|FILE...", nargs=-1, required=True, shell_complete=complete_network)
+@click.option("--recipe", "only_recipe", is_flag=True, help="Print the recipe that a bundle was trained with.")
+@click.option("--compare", is_flag=True, help="Draw two architectures side by side.")
+@click.option(
+    "--size", callback=parse_size, metavar="HxW", help="Image that an architecture is drawn for.  [default: 512x512]"
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="OPTION=VALUE",
+    help="An option of the architecture; A.OPTION and B.OPTION for one of two. May be repeated.",
+)
+@click.option("--depth", type=click.IntRange(0), default=None, help="Open so many more levels of an architecture.")
 @json_option
 @debug_option
-def show(name: str, as_json: bool) -> None:
-    """Show the card of a network: labels, sizes, licences, what it was trained on and what it reached."""
+def show(
+    names: tuple[str, ...],
+    only_recipe: bool,
+    compare: bool,
+    size: tuple[int, int] | None,
+    settings: tuple[str, ...],
+    depth: int | None,
+    as_json: bool,
+) -> None:
+    """Show the card of a network in a file, or the stages of an architecture to train.
+
+    A card has labels, sizes, licences, what the network was trained on and what it reached. The stages of an
+    architecture come with their output, parameters and multiply-adds, and need figureground[train]. An architecture is
+    a name that `figureground networks --all` lists, or import:PACKAGE.CLASS of another library.
+    """
+    if compare != (len(names) == 2) or not names:
+        raise click.UsageError("give one name, or --compare and two")
+    if not compare and _is_bundle(names[0]):
+        if size or settings or depth is not None:
+            raise click.UsageError(
+                f"'{names[0]}' is a trained network: --size, --set and --depth are for architectures"
+            )
+        _show_bundle(names[0], only_recipe, as_json)
+        return
+    if only_recipe:
+        raise click.UsageError(f"'{names[0]}' is an architecture: --recipe is for trained networks")
+    _show_architectures(names, settings, size or (512, 512), depth or 0, as_json)
+
+
+def _is_bundle(name: str) -> bool:
+    from figureground.runtime.catalogue import shipped
+
+    return name in shipped() or os.path.exists(name) or name.endswith(".onnx") or os.sep in name
+
+
+def _show_bundle(name: str, only_recipe: bool, as_json: bool) -> None:
+    from figureground.cli.card import page
     from figureground.runtime.bundle import Bundle
     from figureground.runtime.catalogue import find
 
     bundle = Bundle.read(find(name))
-    facts = {
-        **_summary(bundle),
-        "labels": bundle.labels.to_dict(),
-        "sizing": bundle.sizing.to_dict(),
-        "format_version": bundle.format_version,
-        "created": bundle.created,
-        "sha256": bundle.sha256,
-        "card": bundle.card,
-    }
-    if as_json:
+    if only_recipe:
+        if "recipe" not in bundle.card:
+            raise BundleError(f"the card of '{name}' holds no recipe", remedy="ask whoever made the bundle")
+        click.echo(bundle.card["recipe"].rstrip())
+    elif as_json:
+        facts = {
+            **_summary(bundle),
+            "labels": bundle.labels.to_dict(),
+            "sizing": bundle.sizing.to_dict(),
+            "format_version": bundle.format_version,
+            "created": bundle.created,
+            "sha256": bundle.sha256,
+            "card": bundle.card,
+        }
         echo_json(facts)
+    else:
+        click.echo(page(bundle))
+
+
+def _show_architectures(
+    names: Sequence[str], settings: Sequence[str], size: tuple[int, int], depth: int, as_json: bool
+) -> None:
+    from figureground.cli.architecture import comparison, drawing, facts
+
+    for name in names:
+        _check_architecture(name)
+    from figureground.networks.stages import outline
+
+    options = assignments(settings, len(names))
+    outlines = [outline(name, size=size, depth=depth, **given) for name, given in zip(names, options, strict=True)]
+    if as_json:
+        drawn = [facts(one) for one in outlines]
+        echo_json(drawn[0] if len(drawn) == 1 else {"compared": drawn})
+    else:
+        click.echo(drawing(*outlines) if len(outlines) == 1 else comparison(*outlines))
+
+
+def _check_architecture(name: str) -> None:
+    """Raise for a name that is neither an architecture nor a bundle, with the nearest of both."""
+    from figureground.runtime.catalogue import find, shipped
+
+    try:
+        with extra("train", f"'{name}' is no network that is shipped, and drawing an architecture"):
+            from figureground.networks import list_networks, spec
+    except MissingExtraError:
+        if nearest(name, shipped()):
+            find(name)
+        raise
+    if name in list_networks() or ":" in name:
         return
-    shown = {**facts, "labels": ", ".join(bundle.labels.names), **bundle.card}
-    del shown["card"]
-    click.echo("\n".join(_outline(shown)))
+    if nearest(name, shipped()) and not nearest(name, list_networks()):
+        find(name)
+    spec(name)
 
 
 def _summary(bundle: Bundle) -> dict[str, Any]:
@@ -98,12 +191,11 @@ def _summary(bundle: Bundle) -> dict[str, Any]:
         "bytes": len(bundle.model_bytes),
         "labels": list(bundle.labels.names),
         "threshold": bundle.threshold,
+        "peak": bundle.peak,
     }
 
 
 def _architectures() -> list[dict[str, Any]]:
-    from figureground.cli.extras import extra
-
     with extra("train", "The list of architectures"):
         from figureground.networks import list_networks, spec
 
@@ -139,18 +231,3 @@ def _millions(row: Mapping[str, Any]) -> str:
 
 def _described(row: Mapping[str, Any]) -> str:
     return str(row["description"])
-
-
-def _outline(value: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
-    """A nested mapping as lines, two spaces deeper at each level."""
-    indent = "  " * depth
-    for key, item in value.items():
-        label = f"{indent}{str(key).replace('_', ' ')}:"
-        if isinstance(item, Mapping):
-            yield label
-            yield from _outline(item, depth + 1)
-        elif isinstance(item, (list, tuple)):
-            yield label
-            yield from (f"{indent}  - {part}" for part in item)
-        else:
-            yield f"{label} {item:.4g}" if isinstance(item, float) else f"{label} {item}"
