@@ -39,6 +39,30 @@ def test_the_interval_of_a_ratio_is_scipys():
     assert low < narrow[0] < narrow[1] < high
 
 
+def test_the_interval_of_a_mean_iou_is_scipys():
+    """Of three labels, one of which is in few photos."""
+    rng = np.random.default_rng(7)
+    union = rng.integers(100, 5000, (60, 3))
+    union[10:, 2] = 0
+    overlap = (union * rng.beta(5, 2, (60, 3))).astype(int)
+
+    def mean_iou(chosen):
+        with np.errstate(invalid="ignore"):
+            return np.nanmean(overlap[chosen].sum(0) / union[chosen].sum(0))
+
+    theirs = stats.bootstrap(
+        (np.arange(60),),
+        mean_iou,
+        vectorized=False,
+        n_resamples=2000,
+        method="percentile",
+        rng=np.random.default_rng(5),
+    ).confidence_interval
+    low, high = bootstrap(overlap, over=union, draws=4000)
+    assert (low, high) == pytest.approx((theirs.low, theirs.high), abs=0.1 * (theirs.high - theirs.low))
+    assert bootstrap(overlap[:, :1], over=union[:, :1]) == bootstrap(overlap[:, 0], over=union[:, 0])
+
+
 def test_one_photo_and_empty_denominators():
     assert bootstrap([0.5]) == (0.5, 0.5)
     assert bootstrap([0, 0], over=[0, 0]) == (1.0, 1.0)

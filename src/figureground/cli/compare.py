@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from figureground.cli.labels import complete_tree
 from figureground.cli.options import complete_network, debug_option, echo_json, json_option
 from figureground.errors import NetworkError
 
@@ -36,6 +37,12 @@ Example
 @click.option("--images", default="images", show_default=True, help="Folder of the photos in DIR.")
 @click.option("--masks", default="masks", show_default=True, help="Folder of the masks in DIR.")
 @click.option(
+    "--tree",
+    metavar="TREE|FILE",
+    shell_complete=complete_tree,
+    help="Compare parts too: the tree in whose numbers the masks, or else parts/, are written.",
+)
+@click.option(
     "-o",
     "--output",
     metavar="FOLDER",
@@ -44,10 +51,8 @@ Example
 )
 @click.option(
     "--metric",
-    type=click.Choice(["dice", "iou", "boundary_f"]),
-    default="iou",
-    show_default=True,
-    help="What photos are compared by.",
+    type=click.Choice(["dice", "iou", "boundary_f", "parts"]),
+    help="What photos are compared by.  [default: parts with --tree, else iou]",
 )
 @click.option("--pictures", type=click.IntRange(0), default=12, show_default=True, help="Disputed photos to draw.")
 @click.option(
@@ -62,8 +67,9 @@ def compare(
     data_dir: Path,
     images: str,
     masks: str,
+    tree: str | None,
     output: Path | None,
-    metric: str,
+    metric: str | None,
     pictures: int,
     timed: int,
     threads: int | None,
@@ -72,19 +78,22 @@ def compare(
 ) -> None:
     """Compare networks on the same photos: quality with intervals, cost, time, and whether they differ at all.
 
-    DIR holds images/ and masks/ (or parts/). All networks are asked one question, person or not, each at its own
-    threshold.
+    DIR holds images/ and masks/ (or parts/). All networks are asked person or not, each at its own threshold; with
+    --tree also for the parts.
     """
     from figureground.cli.progress import Progress
     from figureground.evaluate import compare as measure
     from figureground.evaluate import find_pairs, write_comparison
+    from figureground.labels import LabelTree
 
+    labels = None if tree is None else LabelTree.find(tree)
     pairs = find_pairs(data_dir, images, masks)
     contestants = _contestants(networks, threads or min(4, _cores()))
     with Progress(len(pairs)) as progress:
         comparison = measure(
             contestants,
             pairs,
+            labels=labels,
             metric=metric,
             seed=seed,
             timed=timed,

@@ -49,7 +49,7 @@ def contact_sheet(
         raise DataError("there are no photos to show", remedy="give a folder that holds images/ and masks/")
     chosen = sorted(np.random.default_rng(seed).permutation(len(found))[:number].tolist())
     tree = labels or LabelTree.person()
-    pictures = [_drawn(*found[place], tree, is_plain=labels is None, cell=cell) for place in chosen]
+    pictures = [_drawn(photo, mask, tree, labels is None, cell) for photo, mask in map(found.__getitem__, chosen)]
     return draw.sheet(pictures, [found[place][0].stem for place in chosen], cell=cell)
 
 
@@ -61,7 +61,7 @@ def marked(picture: NDArray[np.uint8], values: NDArray[np.integer[Any]], tree: L
     return draw.contour(tinted, np.asarray((values > 0) & (values != IGNORE)), width=1.5)
 
 
-def _drawn(photo: Path, mask: Path | None, tree: LabelTree, *, is_plain: bool, cell: int) -> NDArray[np.uint8]:
+def _drawn(photo: Path, mask: Path | None, tree: LabelTree, is_plain: bool, cell: int) -> NDArray[np.uint8]:
     picture = images.read(photo)
     values = None
     if mask is not None:

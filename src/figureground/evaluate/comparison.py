@@ -20,7 +20,9 @@ from figureground import images
 from figureground.checks import ArgumentError, require_in_range
 from figureground.errors import DataError, suggest
 from figureground.evaluate.pairs import Pair
+from figureground.evaluate.parts_tally import PartsTally
 from figureground.evaluate.run import Progress, true_mask
+from figureground.labels import LabelTree
 from figureground.metrics import BinaryReport, ImageRecord, bootstrap, holm, sign_flip_test
 from figureground.runtime.cost import Cost, cost
 from figureground.runtime.segmenter import Segmenter
@@ -30,7 +32,7 @@ __all__ = ["METRICS", "Comparison", "Contestant", "Difference", "Standing", "Val
 METRICS = ("dice_image_mean", "iou_image_mean", "dice_dataset", "iou_dataset", "boundary_f")
 """What is measured, under the names of `BinaryReport.summary`; the boundary F-score is an image mean too."""
 PER_IMAGE = ("dice", "iou", "boundary_f")
-"""What photos are compared by."""
+"""What photos are compared by; beside them `parts`, where there are parts."""
 _ROUNDS = 5
 
 
@@ -56,7 +58,8 @@ class Value:
 class Standing:
     """How one contestant did.
 
-    metrics: by the names of `METRICS`.
+    metrics: by the names of `METRICS`; with parts also `iou_level0` and so on, the mean IoU of each level over the data
+        set, from the roots down.
     milliseconds: median of the network alone, from the resized photo to probabilities; None where no time was taken.
     """
 
@@ -65,6 +68,14 @@ class Standing:
     milliseconds: float | None
     metrics: dict[str, Value]
     per_image: Sequence[ImageRecord]
+    parts: Sequence[float] | None = None
+    """With parts, the mean IoU of the deepest level in each photo; 1 where nobody is and nobody was found."""
+
+    def quality(self, metric: str) -> NDArray[np.float64]:
+        """(photos,) what `metric` says about each photo."""
+        if metric == "parts":
+            return np.array(self.parts)
+        return np.array([getattr(record, metric) for record in self.per_image])
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, ready for JSON."""
@@ -73,7 +84,10 @@ class Standing:
             **asdict(self.cost),
             "milliseconds": self.milliseconds,
             "metrics": {name: asdict(value) for name, value in self.metrics.items()},
-            "per_image": [record.to_dict() for record in self.per_image],
+            "per_image": [
+                {**record.to_dict(), **({} if self.parts is None else {"parts": self.parts[place]})}
+                for place, record in enumerate(self.per_image)
+            ],
         }
 
 
@@ -100,7 +114,7 @@ class Difference:
 class Comparison:
     """What came out.
 
-    metric: what photos are compared by, one of `PER_IMAGE`.
+    metric: what photos are compared by.
     standings: in the order of the contestants.
     differences: of every two of them, the earlier less the later.
     disagreement: for each photo the share of pixels that some, but not all, call figure, among those that any does.
@@ -130,18 +144,21 @@ def compare(
     contestants: Sequence[Contestant],
     pairs: Sequence[Pair],
     *,
-    metric: str = "iou",
+    labels: LabelTree | None = None,
+    metric: str | None = None,
     draws: int = 2000,
     seed: int = 0,
     timed: int = 10,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Run all contestants over `pairs` and compare them. Each uses its own threshold; person or not is the question.
+    """Run all contestants over `pairs` and compare them, each at its own threshold.
 
     Args:
         contestants: one or more, of different names.
         pairs: photos and masks; see `find_pairs`.
-        metric: what photos are compared by: `dice`, `iou` or `boundary_f`.
+        labels: the tree in whose numbers the truth is written, to compare parts too; None: only person or not.
+        metric: what photos are compared by: `dice`, `iou`, `boundary_f`, or with `labels` also `parts`. When not given,
+            `parts` where there are some, else `iou`.
         draws: of photos for the intervals; signs are drawn five times as often.
         seed: decides all draws.
         timed: photos on which times are taken; 0 takes none.
@@ -149,22 +166,26 @@ def compare(
 
     Raises:
         ArgumentError: no contestants, two of one name, no such metric, or a number out of range.
-        DataError: no pairs, or a mask that cannot be read or has another size than its photo.
+        DataError: no pairs, or a mask that cannot be read, has another size than its photo or a number without label.
+        LabelError: a contestant finds a leaf that is in no leaf of `labels`.
         ImageError: a photo that cannot be read.
     """
     names = [contestant.name for contestant in contestants]
     if not names or len(set(names)) < len(names):
         raise ArgumentError(f"contestants must be one or more of different names, not {', '.join(names) or 'none'}")
-    if metric not in PER_IMAGE:
-        raise ArgumentError(f"no metric of photos is called '{metric}'", remedy=suggest(metric, PER_IMAGE))
+    known = PER_IMAGE if labels is None else (*PER_IMAGE, "parts")
+    metric = metric or ("iou" if labels is None else "parts")
+    if metric not in known:
+        raise ArgumentError(f"no metric of photos is called '{metric}' here", remedy=suggest(metric, known))
     require_in_range("draws", draws, 1)
     require_in_range("timed", timed, 0)
     if not pairs:
         raise DataError("there is nothing to compare on: no photos", remedy="give a folder with images/ and masks/")
     reports = [BinaryReport() for _ in contestants]
+    tallies = [PartsTally(one.segmenter.labels, labels) for one in contestants] if labels is not None else None
     disagreement = {}
     for done, pair in enumerate(pairs, start=1):
-        disagreement[pair.stem] = _one_photo(contestants, reports, pair)
+        disagreement[pair.stem] = _one_photo(contestants, reports, tallies, pair)
         if progress is not None:
             progress(done, len(pairs))
     chosen = [pairs[place] for place in np.linspace(0, len(pairs) - 1, min(timed, len(pairs))).astype(int)]
@@ -175,20 +196,31 @@ def compare(
             contestant.name,
             contestant.cost(contestant.segmenter, sample),
             spent,
-            _values(report, draws, seed),
+            _values(report, tally, draws, seed),
             report.per_image,
+            None if tally is None else tuple(tally.photos),
         )
-        for contestant, report, spent in zip(contestants, reports, milliseconds, strict=True)
+        for contestant, report, tally, spent in zip(
+            contestants, reports, tallies or [None] * len(names), milliseconds, strict=True
+        )
     )
     return Comparison(metric, standings, _differences(standings, metric, draws, seed), disagreement)
 
 
-def _one_photo(contestants: Sequence[Contestant], reports: Sequence[BinaryReport], pair: Pair) -> float:
+def _one_photo(
+    contestants: Sequence[Contestant],
+    reports: Sequence[BinaryReport],
+    tallies: Sequence[PartsTally] | None,
+    pair: Pair,
+) -> float:
     """Measure one photo for all; the share of pixels they disagree on."""
     true: NDArray[np.bool_] | None = None
     votes: NDArray[np.int64] | None = None
-    for contestant, report in zip(contestants, reports, strict=True):
-        predicted = contestant.segmenter(pair.image).mask
+    for place, (contestant, report) in enumerate(zip(contestants, reports, strict=True)):
+        result = contestant.segmenter(pair.image)
+        predicted = result.mask
+        if tallies is not None:
+            tallies[place].add(result, pair)
         true = true_mask(pair, predicted.shape) if true is None else true
         report.add(pair.stem, predicted, true)
         votes = predicted.astype(np.int64) if votes is None else votes + predicted
@@ -197,7 +229,7 @@ def _one_photo(contestants: Sequence[Contestant], reports: Sequence[BinaryReport
     return 1 - int((votes == len(contestants)).sum()) / by_any if by_any else 0.0
 
 
-def _values(report: BinaryReport, draws: int, seed: int) -> dict[str, Value]:
+def _values(report: BinaryReport, tally: PartsTally | None, draws: int, seed: int) -> dict[str, Value]:
     """Every metric with its interval, from one set of drawn photos."""
     records = report.per_image
     counts = [record.counts for record in records]
@@ -211,14 +243,17 @@ def _values(report: BinaryReport, draws: int, seed: int) -> dict[str, Value]:
         "boundary_f": (np.array([record.boundary_f for record in records]), None),
     }
     summary = report.summary()
-    return {
+    values = {
         name: Value(summary[name], *bootstrap(sums, over=over, draws=draws, seed=seed))
         for name, (sums, over) in rows.items()
     }
+    for level, (mean, sums, over) in enumerate(tally.levels() if tally is not None else []):
+        values[f"iou_level{level}"] = Value(mean, *bootstrap(sums, over=over, draws=draws, seed=seed))
+    return values
 
 
 def _differences(standings: Sequence[Standing], metric: str, draws: int, seed: int) -> tuple[Difference, ...]:
-    numbers = [np.array([getattr(record, metric) for record in standing.per_image]) for standing in standings]
+    numbers = [standing.quality(metric) for standing in standings]
     found = []
     for one, other in combinations(range(len(standings)), 2):
         values = numbers[one] - numbers[other]

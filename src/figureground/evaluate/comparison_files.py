@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from figureground import draw, images
 from figureground.errors import OutputError
-from figureground.evaluate.comparison import METRICS, Comparison, Contestant, Standing, Value
+from figureground.evaluate.comparison import Comparison, Contestant, Standing, Value
 from figureground.evaluate.gallery import error_map
 from figureground.evaluate.pairs import Pair
 from figureground.evaluate.run import true_mask
@@ -40,7 +40,7 @@ figure { margin: 0 0 2rem }"""
 
 def rows(comparison: Comparison) -> list[list[str]]:
     """The table of all contestants as text, its heading first. Intervals stand in brackets, unknown numbers are -."""
-    heading = ["network", "parameters", "multiply-adds", "ms", *(HEADINGS[name] for name in METRICS)]
+    heading = ["network", "parameters", "multiply-adds", "ms", *map(_heading, comparison.standings[0].metrics)]
     return [heading, *[_row(standing) for standing in comparison.standings]]
 
 
@@ -73,22 +73,25 @@ def as_csv(comparison: Comparison) -> str:
     """One line for each contestant, numbers in full; the ends of an interval are in columns of their own."""
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\n")
-    ends = [f"{name}{end}" for name in METRICS for end in ("", "_low", "_high")]
+    names = list(comparison.standings[0].metrics)
+    ends = [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
     writer.writerow(["network", "parameters", "multiply_adds", "milliseconds", *ends])
     for one in comparison.standings:
-        values = [number for name in METRICS for number in _numbers(one.metrics[name])]
+        values = [number for name in names for number in _numbers(one.metrics[name])]
         writer.writerow([one.name, one.cost.parameters, one.cost.multiply_adds, one.milliseconds, *values])
     return written.getvalue()
 
 
 def as_scatter(comparison: Comparison) -> str | None:
     """The plot of quality over time as SVG; None where no times were taken."""
-    name = f"{comparison.metric}_image_mean" if comparison.metric != "boundary_f" else "boundary_f"
+    deepest = list(comparison.standings[0].metrics)[-1]
+    plotted = {"boundary_f": "boundary_f", "parts": deepest}
+    name = plotted.get(comparison.metric, f"{comparison.metric}_image_mean")
     timed = [one for one in comparison.standings if one.milliseconds]
     points = [draw.Point(one.name, one.milliseconds or 0.0, *_numbers(one.metrics[name])) for one in timed]
     if not points:
         return None
-    return draw.scatter(points, x_title="milliseconds for a photo, the network alone", y_title=HEADINGS[name])
+    return draw.scatter(points, x_title="milliseconds for a photo, the network alone", y_title=_heading(name))
 
 
 def as_html(comparison: Comparison, figures: Sequence[str] = ()) -> str:
@@ -158,8 +161,7 @@ def _disputed(comparison: Comparison, contestants: Sequence[Contestant], pair: P
     true = true_mask(pair, photo.shape[:2])
     panels = [(photo, "photo")]
     for contestant, standing in zip(contestants, comparison.standings, strict=True):
-        record = next(record for record in standing.per_image if record.name == pair.stem)
-        score = getattr(record, comparison.metric)
+        score = standing.quality(comparison.metric)[list(comparison.disagreement).index(pair.stem)]
         predicted = contestant.segmenter(pair.image).mask
         panels.append((error_map(predicted, true), f"{standing.name}   {comparison.metric} {score:.3f}"))
     width = min(max(1, round(photo.shape[1] * _HEIGHT / photo.shape[0])), _WIDEST)
@@ -175,8 +177,12 @@ def _disputed(comparison: Comparison, contestants: Sequence[Contestant], pair: P
 
 def _row(one: Standing) -> list[str]:
     spent = "-" if one.milliseconds is None else f"{one.milliseconds:.1f}"
-    values = [_interval(one.metrics[name]) for name in METRICS]
+    values = [_interval(value) for value in one.metrics.values()]
     return [one.name, _short(one.cost.parameters, "M", 1e6), _short(one.cost.multiply_adds, "G", 1e9), spent, *values]
+
+
+def _heading(metric: str) -> str:
+    return HEADINGS.get(metric, metric.replace("iou_level", "mean IoU, level "))
 
 
 def _short(number: int | None, unit: str, size: float) -> str:

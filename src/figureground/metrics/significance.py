@@ -28,31 +28,33 @@ def bootstrap(
     """The percentile interval of a mean over photos, or of a ratio of sums over photos.
 
     Args:
-        sums: (photos,) a number of each photo, or its numerator.
-        over: (photos,) the denominator of each photo; None: the mean of `sums` is meant.
+        sums: (photos,) a number of each photo, or its numerator. Of several labels (photos, labels): the mean of the
+            labels' numbers is meant.
+        over: the denominators, of the same shape; None: the mean of `sums` is meant.
         level: share of the draws that lie within.
         draws: how often as many photos are drawn with replacement.
         seed: decides the draws. One seed draws the same photos for every network, which keeps them comparable.
 
     Returns:
-        The lower and the upper end; a draw whose denominators are all 0 counts as 1.
+        The lower and the upper end. A label whose denominators are all 0 in a draw is left out of it, and a draw
+        without any label counts as 1.
 
     Raises:
         ArgumentError: no photos, another number of denominators, or a number out of range.
     """
-    top = _numbers("sums", sums)
-    bottom = np.ones_like(top) if over is None else _numbers("over", over)
-    if len(top) != len(bottom) or not len(top):
-        raise ArgumentError(f"sums and over must be as many, one or more, not {len(top)} and {len(bottom)}")
+    top = _numbers("sums", sums, axes=(1, 2))
+    bottom = np.ones_like(top) if over is None else _numbers("over", over, axes=(1, 2))
+    if top.shape != bottom.shape or not top.size:
+        raise ArgumentError(f"sums and over must be as many, one or more, not {top.shape} and {bottom.shape}")
+    top, bottom = top.reshape(len(top), -1), bottom.reshape(len(bottom), -1)
     require_in_range("level", level, 0.5, 0.9999)
     require_in_range("draws", draws, 1)
     rng = np.random.default_rng(seed)
     drawn = []
-    rows = max(1, _CHUNK // len(top))
+    rows = max(1, _CHUNK // top.size)
     for start in range(0, draws, rows):
         chosen = rng.integers(len(top), size=(min(rows, draws - start), len(top)))
-        numerator, denominator = top[chosen].sum(1), bottom[chosen].sum(1)
-        drawn.append(np.where(denominator > 0, numerator / np.maximum(denominator, 1e-300), 1.0))
+        drawn.append(_mean_ratio(top[chosen].sum(1), bottom[chosen].sum(1)))
     low, high = np.quantile(np.concatenate(drawn), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
@@ -111,8 +113,15 @@ def holm(probabilities: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-def _numbers(name: str, values: Any) -> NDArray[np.float64]:
+def _mean_ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(draws, labels) -> (draws,): the mean over those labels that are there."""
+    there = denominator > 0
+    ratio = np.where(there, numerator / np.where(there, denominator, 1.0), 0.0)
+    return np.where(there.any(1), ratio.sum(1) / np.maximum(there.sum(1), 1), 1.0)
+
+
+def _numbers(name: str, values: Any, axes: tuple[int, ...] = (1,)) -> NDArray[np.float64]:
     array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 1 or not np.isfinite(array).all():
+    if array.ndim not in axes or not np.isfinite(array).all():
         raise ArgumentError(f"{name} must be a row of finite numbers")
     return array

@@ -52,8 +52,8 @@ class TreeCounts:
         cells = true.astype(np.int64) * columns + pred
         self.pixels += np.bincount(cells.ravel(), minlength=self.pixels.size).reshape(self.pixels.shape)
 
-    def node_iou(self) -> dict[str, float]:
-        """The IoU of every node, its leaves merged, by name in the tree's order."""
+    def node_pixels(self) -> tuple[Table, Table]:
+        """For every node in the tree's order, its leaves merged: pixels of the overlap, and of the union; (nodes,)."""
         values = self.labels.mask_values()
         order = [values[name] - 1 for name in self.labels.names]
         # A node's pixels are those of which it is known whether they are in it.
@@ -62,7 +62,11 @@ class TreeCounts:
         pred = true[: self.pixels.shape[1]]
         overlap = np.einsum("tn,tp,pn->n", true, self.pixels, pred)
         union = true.T @ self.pixels.sum(1) + np.einsum("tn,tp,pn->n", known, self.pixels, pred) - overlap
-        return dict(zip(self.labels.names, _ratios(overlap, union).tolist(), strict=True))
+        return overlap, union
+
+    def node_iou(self) -> dict[str, float]:
+        """The IoU of every node, its leaves merged, by name in the tree's order."""
+        return dict(zip(self.labels.names, _ratios(*self.node_pixels()).tolist(), strict=True))
 
     def background_iou(self) -> float:
         """The IoU of what belongs to no label."""

@@ -60,11 +60,12 @@ def cost(segmenter: Segmenter, photo: NDArray[np.uint8]) -> Cost:
     with ExitStack() as stack:
         seen = [(network, stack.enter_context(_recorded(network))) for network in networks]
         segmenter(photo)
-    parameters = [network.bundle.card.get("parameters") for network in networks]
+    on_cards = [network.bundle.card.get("parameters") for network in networks]
+    parameters = [number for number in on_cards if isinstance(number, int)]
     runs = [multiply_adds(network.bundle, size) for network, sizes in seen for size in sizes]
     known = [count for count in runs if count is not None]
     return Cost(
-        sum(parameters) if all(isinstance(count, int) for count in parameters) else None,
+        sum(parameters) if len(parameters) == len(networks) else None,
         sum(known) if len(known) == len(runs) else None,
     )
 
