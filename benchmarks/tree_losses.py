@@ -29,19 +29,20 @@ from figureground.networks.heads import HeadedNetwork, with_head
 from table import show
 
 Work = Callable[[], object]
+Clock = Callable[[], float]
 PEOPLE = LabelTree.named("pascal-person-part")
 NETWORK = {"encoder": "mobilenetv2_100", "widths": (64, 48, 32, 24, 16)}
 
 
-def medians(work: Mapping[str, Work], repeats: int) -> dict[str, float]:
+def medians(work: Mapping[str, Work], repeats: int, clock: Clock) -> dict[str, float]:
     """Median milliseconds of each, taking turns."""
     milliseconds: dict[str, list[float]] = {name: [] for name in work}
     for turn in range(repeats + 2):
         for name, run in work.items():
-            start = time.perf_counter()
+            start = clock()
             run()
             if turn >= 2:  # the first runs allocate
-                milliseconds[name].append(1000 * (time.perf_counter() - start))
+                milliseconds[name].append(1000 * (clock() - start))
     return {name: statistics.median(values) for name, values in milliseconds.items()}
 
 
@@ -61,7 +62,7 @@ def random_target(labels: LabelTree, batch: int, side: int) -> torch.Tensor:
     return values.repeat_interleave(16, 1).repeat_interleave(16, 2)[:, :side, :side].contiguous()
 
 
-def losses_alone(batch: int, side: int, repeats: int) -> list[dict[str, Any]]:
+def losses_alone(batch: int, side: int, repeats: int, clock: Clock) -> list[dict[str, Any]]:
     """Forward and backward of each loss over the tree of people."""
     target = random_target(PEOPLE, batch, side)
     leaves = torch.randn(batch, 6, side, side, requires_grad=True)
@@ -77,10 +78,10 @@ def losses_alone(batch: int, side: int, repeats: int) -> list[dict[str, Any]]:
         "hierarchical_softmax": backward(hierarchical_softmax, nodes, target, labels=PEOPLE),
         "tree_triplet": backward(tree_triplet, embedding, target, labels=PEOPLE),
     }
-    return _beside_focal(medians(work, repeats))
+    return _beside_focal(medians(work, repeats, clock))
 
 
-def training_steps(batch: int, side: int, repeats: int) -> list[dict[str, Any]]:
+def training_steps(batch: int, side: int, repeats: int, clock: Clock) -> list[dict[str, Any]]:
     """A step of the light network (forward, loss, backward) under each head and loss."""
     target = random_target(PEOPLE, batch, side)
     image = torch.randn(batch, 3, side, side).contiguous(memory_format=torch.channels_last)
@@ -96,7 +97,7 @@ def training_steps(batch: int, side: int, repeats: int) -> list[dict[str, Any]]:
         work[name] = _step("nodes", None, image, {"nodes": (loss, {"labels": PEOPLE})}, target)
     both = {"nodes": (focal_tree_min, {"labels": PEOPLE}), "embedding": (tree_triplet, {"labels": PEOPLE})}
     work["focal_tree_min + tree_triplet"] = _step("nodes", beside, image, both, target)
-    return _beside_focal(medians(work, repeats))
+    return _beside_focal(medians(work, repeats, clock))
 
 
 def _step(
@@ -121,7 +122,7 @@ def _step(
     return run
 
 
-def by_nodes(side: int, repeats: int) -> list[dict[str, Any]]:
+def by_nodes(side: int, repeats: int, clock: Clock) -> list[dict[str, Any]]:
     """Losses on random trees of three levels with more and more nodes, one image."""
     rows = []
     for count in (10, 25, 50, 100, 200):
@@ -137,6 +138,7 @@ def by_nodes(side: int, repeats: int) -> list[dict[str, Any]]:
                 "hierarchical_softmax": backward(hierarchical_softmax, nodes, target, labels=labels),
             },
             repeats,
+            clock,
         )
         rows.append({"nodes": count, "leaves": len(labels.leaves), **{f"{name}_ms": ms for name, ms in found.items()}})
     return rows
@@ -167,15 +169,17 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=480, help="of the square crops  [default: 480]")
     parser.add_argument("--batch", type=int, default=4, help="crops in a batch  [default: 4]")
     parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--cpu-time", action="store_true", help="time of the processor, for a machine that is not idle")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     torch.manual_seed(0)
+    clock = time.process_time if options.cpu_time else time.perf_counter
     size = f"{options.batch} crops of {options.side}x{options.side}"
-    alone = losses_alone(options.batch, options.side, options.repeats)
+    alone = losses_alone(options.batch, options.side, options.repeats, clock)
     show(f"loss and gradient alone, {size}", alone, as_json=options.json)
-    steps = training_steps(options.batch, options.side, options.repeats)
+    steps = training_steps(options.batch, options.side, options.repeats, clock)
     show(f"a training step of the light network, {size}", steps, as_json=options.json)
-    rows = by_nodes(options.side // 2, max(3, options.repeats // 3))
+    rows = by_nodes(options.side // 2, max(3, options.repeats // 3), clock)
     show(f"by the number of nodes, one crop of {options.side // 2}x{options.side // 2}", rows, as_json=options.json)
 
 
