@@ -50,13 +50,13 @@ def test_multiply_adds_are_those_of_the_profiler(name, options):
 PUBLISHED = [
     ("deeplab_v1", {"leaves": 21}, 125.63),
     ("deeplabv3plus", {"leaves": 21}, 59.56),
-    ("deeplabv3plus", {"leaves": 21, "output_stride": 8}, 172.91),
-    ("deeplabv3plus", {"leaves": 21, "encoder": "resnet101"}, 78.95),
+    pytest.param("deeplabv3plus", {"leaves": 21, "output_stride": 8}, 172.91, marks=pytest.mark.slow),
+    pytest.param("deeplabv3plus", {"leaves": 21, "encoder": "resnet101"}, 78.95, marks=pytest.mark.slow),
     ("deeplabv3plus", {"leaves": 21, "separable_convolutions": True, "convolutions": 2}, 37.69),
     ("deeplabv3plus_smp", {}, 36.56),
     ("hourglass", {"leaves": 2}, 33.16),
     ("hrnet", {"leaves": 19}, 18.43),
-    ("hrnet", {"leaves": 19, "encoder": "hrnet_w48"}, 93.44),
+    pytest.param("hrnet", {"leaves": 19, "encoder": "hrnet_w48"}, 93.44, marks=pytest.mark.slow),
     ("ocrnet", {"leaves": 19, "background_region": False}, 53.25),
     ("linknet", {"leaves": 21}, 10.89),
     ("linknet_humanseg", {}, 46.70),
@@ -65,12 +65,12 @@ PUBLISHED = [
     ("sdunet_humanseg", {}, 105.70),
     ("segformer", {"leaves": 150}, 8.39),
     ("segformer", {"leaves": 150, "encoder": "mit_b1"}, 15.88),
-    ("segformer", {"leaves": 150, "encoder": "mit_b5"}, 111.51),
+    pytest.param("segformer", {"leaves": 150, "encoder": "mit_b5"}, 111.51, marks=pytest.mark.slow),
     ("segnet", {"leaves": 21}, 163.07),
     ("unet", {}, 192.67),
     ("unet", {"width": 32}, 48.28),
     ("unet_timm", {}, 31.26),
-    ("unet_timm", {"encoder": "resnet101"}, 61.92),
+    pytest.param("unet_timm", {"encoder": "resnet101"}, 61.92, marks=pytest.mark.slow),
 ]
 
 
