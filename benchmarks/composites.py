@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ def composite(folder: Path, index: int) -> tuple[NDArray[np.uint8], NDArray[np.f
     left, top = person.width // 2, height - person.height
     layer = np.zeros((height, width, 4), np.float32)
     layer[top:, left : left + person.width] = np.asarray(person)
-    alpha = layer[..., 3:] / 255
+    alpha = layer[..., 3:] / np.float32(255)
     pixels = layer[..., :3] * alpha + np.asarray(ground, np.float32) * (1 - alpha)
     pixels += np.random.default_rng(index).normal(0, NOISE, pixels.shape)
     return np.clip(pixels, 0, 255).astype(np.uint8), alpha[..., 0]
@@ -48,7 +49,7 @@ def _steepness(alpha: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.hypot(across, down)
 
 
-def _along(values: NDArray[np.floating], taps: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+def _along(values: NDArray[np.floating[Any]], taps: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
     """Filter along an axis; beyond the picture its outermost pixels go on."""
     reach = len(taps) // 2
     padding = [(0, 0), (0, 0)]

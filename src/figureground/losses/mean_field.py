@@ -115,7 +115,7 @@ class _SymmetricSums(torch.autograd.Function):
         return factored.sums(values)
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         return ctx.factored.sums(gradient), None
 
 
@@ -153,7 +153,7 @@ class _Factored:
 
 
 def _leaf_probabilities(odds: torch.Tensor) -> torch.Tensor:
-    return cast("torch.Tensor", with_background(odds[None]).softmax(1)[0, 1:])
+    return with_background(odds[None]).softmax(1)[0, 1:]
 
 
 def _windowed(values: torch.Tensor, taps: np.ndarray[Any, Any]) -> torch.Tensor:

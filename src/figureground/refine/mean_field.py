@@ -108,7 +108,7 @@ def dense_crf(
         raise ArgumentError(f"probabilities has {leaves} maps but labels has {len(labels.leaves)} leaves")
     dtype = np.float64 if probabilities.dtype == np.float64 else np.float32
     agree = (agreement(labels) if labels is not None else np.eye(leaves + 1)).astype(dtype)
-    unary = log_odds(probabilities).astype(dtype)
+    unary: Reals = log_odds(probabilities).astype(dtype)
     couplings = _couplings(image, settings, dtype)
     # What all labels together send is known beforehand, so the background's share need not be summed.
     everything = _message(couplings, np.ones((1, *unary.shape[1:]), dtype))
@@ -160,11 +160,14 @@ class Distance:
         return along_rows_and_columns(values, self.taps) - values
 
 
+_Pairs = Distance | AllPairs | FactoredPairs
+
+
 @dataclass(frozen=True)
 class _Coupling:
     """Sums over pairs with their weight, and the factor that each pixel gives to and takes from them."""
 
-    pairs: Distance | AllPairs | FactoredPairs
+    pairs: _Pairs
     weight: float
     factor: Reals
 
@@ -173,13 +176,13 @@ class _Coupling:
 
 
 def _couplings(image: NDArray[np.uint8], settings: DenseCrf, dtype: Any) -> list[_Coupling]:
-    chosen: list[tuple[Distance | AllPairs | FactoredPairs, float]] = []
+    chosen: list[tuple[_Pairs, float]] = []
     if settings.smooth_weight > 0:
         chosen.append((Distance(settings.smooth_width), settings.smooth_weight))
     if settings.weight > 0:
         few = image.shape[0] * image.shape[1] <= FEW_PIXELS
-        pairs = (AllPairs if few else FactoredPairs)(image, settings.width, settings.color, dtype)
-        chosen.append((pairs, settings.weight))
+        kind = AllPairs if few else FactoredPairs
+        chosen.append((kind(image, settings.width, settings.color, dtype), settings.weight))
     ones = np.ones((1, *image.shape[:2]), dtype)
     couplings = []
     for pairs, weight in chosen:
