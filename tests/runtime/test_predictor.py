@@ -41,8 +41,9 @@ def test_every_kind_is_read_back_as_it_was(tmp_path, bundle_file, photo):
             fg.View(bright, scale=1.5, mirrored=True),
             fg.Tiled(bright, zoom=3, tile=64, overlap=0.125, trust="tiles"),
             fg.Ensemble([bright, fg.PeopleFirst(bright, find=0.4, margin=0.5, zoom=(1.5, 8.0), crops=3)], mean="logit"),
+            fg.Refined(fg.Ensemble([bright, bright], threshold=0.25), "holes:max_area=0.25,largest"),
         ],
-        [4, 2, 1, 1],
+        [3, 2, 1, 1, 1],
         name="all of it",
         threshold=0.375,
     )

@@ -28,10 +28,19 @@ class Refinement:
     wrap: Callable[[Segmenter], Segmenter]
 
 
-_MENU = ("smooth", "holes:max_area=0.01", "specks", "largest", "guided:zoom=2", "crf:smooth_weight=1:weight=3")
+_MENU = (
+    "smooth",
+    "holes:max_area=0.01",
+    "specks",
+    "sure",
+    "largest",
+    "erode",
+    "guided:zoom=2",
+    "crf:smooth_weight=1:weight=3",
+)
 
 REFINEMENTS: dict[str, Refinement] = {steps: Refinement(steps, partial(Refined, steps=steps)) for steps in _MENU}
-"""What `figureground tune` tries, by name."""
+"""What `figureground tune` tries, by name: steps as `--refine` takes them."""
 
 
 def refined_scores(
@@ -53,12 +62,13 @@ def refined_scores(
     counted: list[list[Tally]] = [[] for _ in rows]
     seconds: list[list[float]] = [[] for _ in rows]
     for number, pair in enumerate(pairs):
+        recalled.forget()
         photo = Photo(pair.image)
         true = true_mask(pair, photo.size)
         for index, segmenter in enumerate(rows):
             size = segmenter.network_size(*photo.size)
             picture = images.resize(photo.preview(min(size)), size)
-            recalled.remember(picture)
+            recalled.probabilities(images.resize(picture, recalled.network_size(*picture.shape[:2])))
             started = time.perf_counter()
             leaves = segmenter.probabilities(picture)
             seconds[index].append(time.perf_counter() - started)
@@ -78,21 +88,24 @@ def _around(segmenter: Segmenter, steps: Sequence[Refinement]) -> Segmenter:
 
 
 class _Recalled(Segmenter):
-    """A segmenter that has been asked already: it repeats what it said about the picture that it was last given."""
+    """A segmenter that repeats what it said about a picture, instead of being run again."""
 
     def __init__(self, inner: Segmenter) -> None:
         super().__init__(inner.name, inner.labels, inner.threshold)
         self._inner = inner
-        self._picture: NDArray[np.uint8] | None = None
-        self._said: NDArray[np.float32] = np.empty((0, 0, 0), np.float32)
+        self._said: list[tuple[NDArray[np.uint8], NDArray[np.float32]]] = []
 
-    def remember(self, picture: NDArray[np.uint8]) -> None:
-        """Ask about a picture, unless it is the one that was asked about last."""
-        if self._picture is None or not np.array_equal(picture, self._picture):
-            self._picture, self._said = picture, self._inner.probabilities(picture)
+    def forget(self) -> None:
+        """The next photo is another one."""
+        self._said.clear()
 
     def network_size(self, height: int, width: int) -> tuple[int, int]:
         return self._inner.network_size(height, width)
 
     def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self._said
+        for picture, leaves in self._said:
+            if np.array_equal(picture, image):
+                return leaves
+        leaves = self._inner.probabilities(image)
+        self._said.append((image, leaves))
+        return leaves

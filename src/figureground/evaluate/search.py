@@ -131,19 +131,21 @@ class Search:
 
     def built(self, candidate: Candidate) -> Segmenter:
         """The segmenter of a candidate, with its threshold."""
-        segmenter = self._mixed(candidate.mixture)
+        segmenter = self._mixed(candidate.mixture, candidate.threshold)
         for step in candidate.steps:
             segmenter = step.wrap(segmenter)
         return segmenter.renamed(segmenter.name, candidate.threshold)
 
-    def _mixed(self, mixture: Mixture) -> Segmenter:
+    def _mixed(self, mixture: Mixture, threshold: float) -> Segmenter:
+        """The mean alone. Refinements that ask where the figure is take its threshold."""
         if len(mixture.used) == 1:
-            return self._views[mixture.used[0]]
+            view = self._views[mixture.used[0]]
+            return view.renamed(view.name, threshold)
         members = [self._views[index] for index in mixture.used]
         shares = [round(mixture.weights[index] / sum(mixture.weights), 4) for index in mixture.used]
         name = " + ".join(f"{share:.2g} {member.name}" for share, member in zip(shares, members, strict=True))
         prefix = "logits of " if mixture.mean == "logit" else ""
-        return Ensemble(members, shares, mean=mixture.mean, name=prefix + name)
+        return Ensemble(members, shares, mean=mixture.mean, name=prefix + name, threshold=threshold)
 
     def _plain_sets(self) -> list[tuple[int, ...]]:
         """Views to average with equal weights: a network's turns, its scales, both; several networks."""
@@ -170,7 +172,10 @@ class Search:
         if not tried:
             return []
         counted = refined_scores(
-            self._mixed(base.mixture), tried, self._pairs, lambda done, count: self._say("refining", done, count)
+            self._mixed(base.mixture, base.threshold),
+            tried,
+            self._pairs,
+            lambda done, count: self._say("refining", done, count),
         )
         return [
             self._keep(base.mixture, steps, tallies, base.milliseconds + extra)

@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +116,7 @@ class ViewCache:
         counted: list[list[Tally]] = [[] for _ in mixtures]
         for number in range(len(self.pairs)):
             true = self._truth(number)
-            figures = _figures(mixtures, lambda index, number=number: self._logits(index, number))
+            figures = _figures(mixtures, partial(self._logits, number))
             for column, figure in zip(counted, figures, strict=True):
                 column.append(tally(figure, true))
             if progress is not None:
@@ -131,8 +132,9 @@ class ViewCache:
             return true
         return np.asarray(images.resize_map(true.astype(np.float32), at) >= 0.5)
 
-    def _logits(self, index: int, number: int) -> NDArray[np.float32]:
-        return np.load(self._files[index, number]).astype(np.float32) / _FIXED_POINT
+    def _logits(self, number: int, index: int) -> NDArray[np.float32]:
+        steps: NDArray[np.int16] = np.load(self._files[index, number])
+        return np.asarray(steps / _FIXED_POINT, dtype=np.float32)
 
     def _file(self, key: str, content: str) -> Path:
         return self._folder / f"{hashlib.sha256(f'{key} {content}'.encode()).hexdigest()[:40]}.npy"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,7 +12,7 @@ from onnx import TensorProto, compose, helper, numpy_helper, version_converter
 from figureground.errors import NetworkError
 from figureground.export.onnx_model import OPSET
 
-_LAST = np.iinfo(np.int64).min
+_LAST = int(np.iinfo(np.int64).min)
 """Where a slice with a negative step ends so that the first element is in it."""
 
 
@@ -90,9 +91,9 @@ class Joiner:
             background = self._node("Mul", [self._channels(one, 0, 1), self._constant(np.float32(0))])
             logs = self._node("LogSoftmax", [self._node("Concat", [background, one], axis=1)], axis=1)
             shifted = self._node("Add", [logs, self._constant(np.float32(np.log(weight)))])
-            weighted.append(self._node("Unsqueeze", [shifted, self._constant(np.int64([0]))]))
+            weighted.append(self._node("Unsqueeze", [shifted, self._integers(0)]))
         stacked = self._node("Concat", weighted, axis=0)
-        logs = self._node("ReduceLogSumExp", [stacked, self._constant(np.int64([0]))], keepdims=0)
+        logs = self._node("ReduceLogSumExp", [stacked, self._integers(0)], keepdims=0)
         every_leaf = 1 + len(self._partners)
         return self._node("Sub", [self._channels(logs, 1, every_leaf), self._channels(logs, 0, 1)])
 
@@ -112,14 +113,13 @@ class Joiner:
         )
 
     def _mirrored(self, name: str, axis: int) -> str:
-        ends = [np.int64([-1]), np.int64([_LAST]), np.int64([axis]), np.int64([-1])]
-        return self._node("Slice", [name, *map(self._constant, ends)])
+        return self._node("Slice", [name, *(self._integers(value) for value in (-1, _LAST, axis, -1))])
 
     def _back(self, logits: str) -> str:
         turned = self._mirrored(logits, axis=3)
         if self._partners == sorted(self._partners):
             return turned
-        return self._node("Gather", [turned, self._constant(np.int64(self._partners))], axis=1)
+        return self._node("Gather", [turned, self._integers(*self._partners)], axis=1)
 
     def _halves(self, name: str) -> list[str]:
         outputs = [self._name(), self._name()]
@@ -127,10 +127,9 @@ class Joiner:
         return outputs
 
     def _channels(self, name: str, start: int, end: int) -> str:
-        bounds = [np.int64([start]), np.int64([end]), np.int64([1])]
-        return self._node("Slice", [name, *map(self._constant, bounds)])
+        return self._node("Slice", [name, *(self._integers(value) for value in (start, end, 1))])
 
-    def _node(self, kind: str, inputs: Sequence[str], **attributes: int) -> str:
+    def _node(self, kind: str, inputs: Sequence[str], **attributes: Any) -> str:
         output = self._name()
         self._nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
         return output
@@ -139,6 +138,9 @@ class Joiner:
         name = self._name()
         self._constants.append(numpy_helper.from_array(np.asarray(value), name))
         return name
+
+    def _integers(self, *values: int) -> str:
+        return self._constant(np.array(values, dtype=np.int64))
 
     def _name(self) -> str:
         self._count += 1

@@ -79,6 +79,13 @@ _STEPS = Setting(
 )
 _RANGE = Setting("a list of two numbers", lambda value: _numbers(value) and len(value) == 2)
 
+
+def _refined(inner: Segmenter, given: dict[str, Any]) -> Segmenter:
+    made = Refined(inner, given.get("steps", ()))
+    # Steps ask where the figure is, and what they were chosen with need not be the inner segmenter's threshold.
+    return made.renamed(made.name, given.get("threshold", made.threshold))
+
+
 KINDS: dict[str, Kind] = {
     "view": Kind(View, {"scale": _NUMBER, "mirrored": _FLAG}, lambda inner, given: View(inner[0], **given)),
     "ensemble": Kind(
@@ -97,6 +104,6 @@ KINDS: dict[str, Kind] = {
         {"find": _NUMBER, "margin": _NUMBER, "zoom": _RANGE, "crops": _WHOLE},
         lambda inner, given: PeopleFirst(inner[0], **given),
     ),
-    "refined": Kind(Refined, {"steps": _STEPS}, lambda inner, given: Refined(inner[0], given.get("steps", ()))),
+    "refined": Kind(Refined, {"steps": _STEPS, "threshold": _NUMBER}, lambda inner, given: _refined(inner[0], given)),
 }
 """By the name that stands under "kind". A bundle, "network", is not among them: it is opened, not built."""
