@@ -55,7 +55,7 @@ def choose_leaves(labels: LabelTree, figure: NDArray[np.bool_], score: Score) ->
         siblings, where = waiting.pop()
         for node, inside in zip(siblings, _shared_out(siblings, where, score), strict=True):
             if node.name in number:
-                chosen[inside] = number[node.name]
+                np.copyto(chosen, number[node.name], where=inside)
             elif inside.any():
                 waiting.append((labels.children(node.name), inside))
     return chosen
@@ -67,12 +67,11 @@ def _shared_out(siblings: tuple[Label, ...], where: NDArray[np.bool_], score: Sc
         return [where]
     # One map at a time: the maps of a large photo and many leaves would not fit in memory together.
     best = np.full(where.shape, -np.inf, np.float32)
-    winner = np.zeros(where.shape, np.int16)
+    winner = np.zeros(where.shape, np.uint16)
     for k, node in enumerate(siblings):
         scores = score(node.name)
-        better = scores > best
-        best[better] = scores[better]
-        winner[better] = k
+        np.copyto(winner, k, where=scores > best)
+        np.maximum(best, scores, out=best)
     return [where & (winner == k) for k in range(len(siblings))]
 
 
