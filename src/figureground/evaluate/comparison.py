@@ -182,7 +182,7 @@ def compare(
     if not pairs:
         raise DataError("there is nothing to compare on: no photos", remedy="give a folder with images/ and masks/")
     reports = [BinaryReport() for _ in contestants]
-    tallies = [PartsTally(one.segmenter.labels, labels) for one in contestants] if labels is not None else None
+    tallies = [None if labels is None else PartsTally(one.segmenter.labels, labels) for one in contestants]
     disagreement = {}
     for done, pair in enumerate(pairs, start=1):
         disagreement[pair.stem] = _one_photo(contestants, reports, tallies, pair)
@@ -200,9 +200,7 @@ def compare(
             report.per_image,
             None if tally is None else tuple(tally.photos),
         )
-        for contestant, report, tally, spent in zip(
-            contestants, reports, tallies or [None] * len(names), milliseconds, strict=True
-        )
+        for contestant, report, tally, spent in zip(contestants, reports, tallies, milliseconds, strict=True)
     )
     return Comparison(metric, standings, _differences(standings, metric, draws, seed), disagreement)
 
@@ -210,17 +208,17 @@ def compare(
 def _one_photo(
     contestants: Sequence[Contestant],
     reports: Sequence[BinaryReport],
-    tallies: Sequence[PartsTally] | None,
+    tallies: Sequence[PartsTally | None],
     pair: Pair,
 ) -> float:
     """Measure one photo for all; the share of pixels they disagree on."""
     true: NDArray[np.bool_] | None = None
     votes: NDArray[np.int64] | None = None
-    for place, (contestant, report) in enumerate(zip(contestants, reports, strict=True)):
+    for contestant, report, tally in zip(contestants, reports, tallies, strict=True):
         result = contestant.segmenter(pair.image)
         predicted = result.mask
-        if tallies is not None:
-            tallies[place].add(result, pair)
+        if tally is not None:
+            tally.add(result, pair)
         true = true_mask(pair, predicted.shape) if true is None else true
         report.add(pair.stem, predicted, true)
         votes = predicted.astype(np.int64) if votes is None else votes + predicted
