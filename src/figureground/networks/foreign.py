@@ -26,7 +26,6 @@ from torch import Tensor, nn
 
 from figureground.errors import NetworkError, suggest
 from figureground.networks.blocks.frame import SegmentationNetwork, resize_logits
-from figureground.networks.registry import FOREIGN
 
 _LEAVES = "leaves"
 _TAKES_LEAVES = ("classes", "num_classes", "num_labels", "n_classes", "nclass", "out_channels")
@@ -82,13 +81,14 @@ class ForeignNetwork(SegmentationNetwork):
         return isinstance(output, Tensor) and output.ndim == 4 and output.shape[1] == self.leaves
 
 
-def foreign(name: str, *, leaves: int = 1, adapter: Mapping[str, Any] | None = None, **options: Any) -> ForeignNetwork:
-    """Build the network `name`, which starts with `FOREIGN`; `options` are its own arguments, `adapter` is `Adapter`'s.
+def foreign(
+    path: str, /, *, leaves: int = 1, adapter: Mapping[str, Any] | None = None, **options: Any
+) -> ForeignNetwork:
+    """Build the network at `path`; `options` are its own arguments, `adapter` holds those of `Adapter`.
 
     Raises NetworkError when it cannot be imported or makes no `torch.nn.Module`, for an option that it does not have,
     and for whatever it raises itself.
     """
-    path = name.removeprefix(FOREIGN)
     target = _imported(path)
     _check_makes_a_module(path, target)
     configuration = _configuration(target)
@@ -104,9 +104,9 @@ def foreign(name: str, *, leaves: int = 1, adapter: Mapping[str, Any] | None = N
     return ForeignNetwork(module, name=path, leaves=leaves, adapter=fitted)
 
 
-def without_pretrained(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of network `name` with all off that fetches weights, also where the library would do so unasked."""
-    target = _imported(name.removeprefix(FOREIGN))
+def without_pretrained(path: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a network with all off that fetches weights, also where the library would do so unasked."""
+    target = _imported(path)
     known = _known(_configuration(target) or target)
     return {**options, **{option: off for option, off in _PRETRAINED.items() if option in known}}
 
@@ -125,7 +125,7 @@ def _imported(path: str) -> Any:
                     known = [name for name in dir(found) if not name.startswith("_")]
                     raise NetworkError(f"there is no '{part}' in {done}", remedy=suggest(part, known)) from error
                 raise NetworkError(
-                    f"{FOREIGN}{path} cannot be imported: {error}",
+                    f"{path or 'nothing'} cannot be imported: {error}",
                     remedy="install its package, or name the folder of the module in PYTHONPATH",
                 ) from error
         found = getattr(found, part) if done else importlib.import_module(part)

@@ -140,7 +140,7 @@ def without_weights(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     if name.startswith(FOREIGN):
         from figureground.networks.foreign import without_pretrained
 
-        return without_pretrained(name, options)
+        return without_pretrained(name.removeprefix(FOREIGN), options)
     return {key: value for key, value in options.items() if key != "encoder_weights"}
 
 
@@ -152,7 +152,7 @@ def _instead(option: str, known: NetworkSpec) -> str:
     return suggest(option, sorted(known.options))
 
 
-def create(name: str, **options: Any) -> nn.Module:
+def create(name: str, /, **options: Any) -> nn.Module:
     """Build network ``name`` with random weights: images (N, C, H, W) float -> logits (N, leaves, H, W).
 
     A name such as ``import:segmentation_models_pytorch.Unet`` is a network of another library; see
@@ -173,7 +173,7 @@ def create(name: str, **options: Any) -> nn.Module:
     if name.startswith(FOREIGN):
         from figureground.networks.foreign import foreign
 
-        return foreign(name, **options)
+        return foreign(name.removeprefix(FOREIGN), **options)
     known = spec(name)
     for option in options:
         if option not in known.options:

@@ -66,7 +66,7 @@ class Outline:
         return sum(stage.multiply_adds for stage in self.stages)
 
 
-def outline(name: str, *, size: Size = (512, 512), depth: int = 0, **options: Any) -> Outline:
+def outline(name: str, /, *, size: Size = (512, 512), depth: int = 0, **options: Any) -> Outline:
     """The stages of network `name` with `options`, for one image of `size` = (height, width).
 
     A stage is the largest module that is given several maps, or whose parts give maps at fewer than three strides;
