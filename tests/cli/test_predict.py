@@ -96,6 +96,18 @@ def test_from_python(tmp_path, tiny_bundle, photo):
     assert rows(tmp_path / "none.csv") == [["id", "rle_mask"]]
 
 
+def test_the_mask_can_be_refined(predict, tmp_path):
+    rows_, columns_ = np.ogrid[:96, :128]
+    both = ((rows_ - 48) ** 2 + (columns_ - 40) ** 2 < 30**2) | ((rows_ - 20) ** 2 + (columns_ - 110) ** 2 < 9**2)
+    Image.fromarray(np.repeat((both * np.uint8(255))[..., None], 3, axis=2)).save(tmp_path / "two.png")
+    share = []
+    for refining in ([], ["--refine", "largest"]):
+        assert predict("two.png", "--csv", "p.csv", *refining).code == 0
+        share.append(mask_from_rle(rows(tmp_path / "p.csv")[1][1], (96, 128))[:30, 100:].any())
+    assert share == [True, False]
+    assert predict("two.png", "--csv", "p.csv", "--refine", "largst").code == 2
+
+
 def test_what_is_wrong(predict, photo, tmp_path):
     assert "--csv" in predict(photo).one_error
     (tmp_path / "file").write_text("")

@@ -258,10 +258,18 @@ def test_coco_merges_people_as_pycocotools_does(make, tmp_path):
 
 def test_coco_says_what_is_wrong(make, tmp_path):
     coco(make, [{"image_id": 1, "category_id": 1, "segmentation": {"counts": [1], "size": [3, 3]}}])
-    with pytest.raises(DataError, match=r"image 1 has a mask of 3x3"):
+    with pytest.raises(DataError, match=r"image 1: a mask of 3x3"):
         converted(tmp_path, "coco")
     coco(make, [{"image_id": 7, "category_id": 1, "segmentation": []}])
     with pytest.raises(DataError, match="image 7, which it does not list"):
+        convert("coco", tmp_path / "source", tmp_path / "more")
+    outlines = [[[0, 0, 1]], [["a", "b"]], [[float("nan"), 1, 2, 3, 4, 5]], {"counts": "~~", "size": list(SIZE)}, 7]
+    for number, outline in enumerate(outlines):
+        coco(make, [{"image_id": 1, "category_id": 1, "segmentation": outline}])
+        with pytest.raises(DataError, match="image 1"):
+            convert("coco", tmp_path / "source", tmp_path / f"more{number}")
+    make("annotations/instances_val2017.json", "[" * 100_000)
+    with pytest.raises(DataError, match="no file of COCO instances"):
         convert("coco", tmp_path / "source", tmp_path / "more")
     make("annotations/instances_val2017.json", "[1]")
     with pytest.raises(DataError, match="no file of COCO instances"):

@@ -14,6 +14,7 @@ from figureground.cli.options import (
     echo_json,
     json_option,
     network_option,
+    refine_option,
     sources_argument,
     threshold_option,
 )
@@ -41,6 +42,7 @@ Example
 @click.option("--csv", "csv_file", metavar="FILE", type=_FILE, help="Write the masks as run lengths, a line a photo.")
 @click.option("--html", "html_file", metavar="FILE", type=_FILE, help="Write one page with all photos and masks.")
 @network_option
+@refine_option
 @threshold_option
 @json_option
 @debug_option
@@ -49,6 +51,7 @@ def predict(
     csv_file: Path | None,
     html_file: Path | None,
     network: str,
+    refine: str | None,
     threshold: float | None,
     as_json: bool,
 ) -> int:
@@ -62,16 +65,17 @@ def predict(
     from figureground.cli.folders import make_folder
     from figureground.cli.pipeline import Job, Task, process
     from figureground.cli.progress import Progress
+    from figureground.cli.refining import opener
     from figureground.cli.results import named
     from figureground.evaluate import PredictionFiles
-    from figureground.runtime.catalogue import load
 
     found = find(sources)
     names = _names(found)
+    open_network = opener(network, refine)
     for file in (csv_file, html_file):
         if file is not None:
             make_folder(file.parent)
-    segmenter = load(network)
+    segmenter = open_network()
     jobs = [Job(source, None) for source in found]
     errors: list[dict[str, str]] = []
     files = PredictionFiles(csv=csv_file, html=html_file, title=f"Predictions of {segmenter.name}")

@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from figureground.errors import DataError
+
 __all__ = ["polygon_mask"]
+
+_FARTHEST = 1e7
 
 
 def polygon_mask(points: ArrayLike, size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -17,9 +21,14 @@ def polygon_mask(points: ArrayLike, size: tuple[int, int]) -> NDArray[np.bool_]:
 
     Returns:
         bool (H, W).
+
+    Raises:
+        DataError: a corner that is no number, or so far away that it cannot be meant.
     """
     height, width = size
     corners = np.asarray(points, dtype=np.float64).reshape(-1, 2)
+    if not (np.abs(corners) <= _FARTHEST).all():
+        raise DataError(f"a corner of a polygon lies more than {_FARTHEST:g} pixels away, or nowhere")
     start, end = corners, np.roll(corners, -1, axis=0)
     top, bottom = np.minimum(start[:, 1], end[:, 1]), np.maximum(start[:, 1], end[:, 1])
     first = np.clip(np.ceil(top - 0.5), 0, height).astype(np.int64)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from figureground import images
 from figureground.datasets.layouts.item import Choices, Item, Layout, Mask, folder_in
 from figureground.datasets.polygons import polygon_mask
-from figureground.errors import DataError
+from figureground.errors import DataError, FiguregroundError
 
 __all__ = ["COCO"]
 
@@ -46,7 +46,7 @@ def _from_file(file: Path, photos: Path, choices: Choices) -> list[Item]:
         for entry in content["annotations"]:
             if entry["category_id"] in people:
                 objects.setdefault(entry["image_id"], []).append(entry)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{file} is no file of COCO instances: {error!r}") from error
     split = re.sub(r"\d+$", "", _folder(file))
     items = []
@@ -74,12 +74,14 @@ def _drawn(outline: Any, size: tuple[int, int], place: str) -> NDArray[np.bool_]
         if isinstance(outline, Mapping):
             height, width = outline["size"]
             if (height, width) != size:
-                raise DataError(f"{place} has a mask of {width}x{height}, the photo is {size[1]}x{size[0]}")
+                raise DataError(f"a mask of {width}x{height}, the photo is {size[1]}x{size[0]}")
             return images.mask_from_coco(outline["counts"], size)
         mask = np.zeros(size, np.bool_)
         for polygon in outline:
             mask |= polygon_mask(np.asarray(polygon, np.float64).reshape(-1, 2), size)
         return mask
+    except FiguregroundError as error:
+        raise DataError(f"{place}: {error.message}", remedy=error.remedy) from error
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{place} has an outline that is neither polygons nor run lengths: {error!r}") from error
 

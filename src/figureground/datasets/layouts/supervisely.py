@@ -61,7 +61,7 @@ def _is_person(title: str) -> bool:
 def _load(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file} is no JSON: {error}") from error
     if not isinstance(content, dict):
         raise DataError(f"{file} is no annotation of Supervisely")
