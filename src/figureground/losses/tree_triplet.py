@@ -110,23 +110,17 @@ def _triplets(
     # One ancestor for each leaf, drawn among those that have both a positive and a negative leaf in the tree.
     draw = torch.multinomial(usable + 1e-9, 1).squeeze(1)
     row = torch.arange(leaves, device=value.device)
-    is_anchor = value == 1 + row[:, None]
-    taken = [
-        _first(pixels, most)
-        for pixels in (is_anchor, near[row, draw][:, value] & ~_own(is_anchor, same_leaf), far[row, draw][:, value])
-    ]
+    anchors = value == 1 + row[:, None]
+    if same_leaf:
+        # The leaf's own pixels are positives too: half are anchors, so that none is its own positive.
+        rank = anchors.cumsum(1)
+        anchors &= 2 * rank <= 1 + rank[:, -1:]
+    positives, negatives = near[row, draw][:, value] & ~anchors, far[row, draw][:, value]
+    taken = [_first(pixels, most) for pixels in (anchors, positives, negatives)]
     count = torch.stack([table.ge(0).sum(1) for table in taken]).amin(0)
     leaf, place = torch.nonzero(torch.arange(most, device=value.device) < count[:, None], as_tuple=True)
     anchor, positive, negative = (table[leaf, place] for table in taken)
     return leaf, anchor, positive, negative
-
-
-def _own(is_anchor: torch.Tensor, same_leaf: bool) -> torch.Tensor:
-    # With the leaf's own pixels as positives, the first half are anchors, so that no pixel is its own positive.
-    if not same_leaf:
-        return is_anchor
-    rank = is_anchor.cumsum(1)
-    return is_anchor & (2 * rank <= rank[:, -1:])
 
 
 def _first(pixels: torch.Tensor, most: int) -> torch.Tensor:
