@@ -46,6 +46,33 @@ def test_a_prediction_loads_no_training_library(root, some_bundle):
     assert not loaded & TRAINING
 
 
+def test_the_data_commands_and_a_comparison_load_no_training_library(root, tiny_bundle, tmp_path):
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+        demo = (root / "src/figureground/demo/astronaut.jpg").read_bytes()
+        (tmp_path / folder / "a.jpg").write_bytes(demo)
+    loaded = loaded_after(
+        f"""
+        from PIL import Image
+        from figureground.cli.app import main
+        folder = {str(tmp_path)!r}
+        Image.open(folder + "/images/a.jpg").convert("1").save(folder + "/masks/a.png")
+        assert main(["data", "convert", "--list"]) == 0
+        assert main(["data", "check", folder, "--masks", "masks"]) == 2  # the mask that is a JPEG
+        import os
+        os.remove(folder + "/masks/a.jpg")
+        assert main(["data", "check", folder]) == 0
+        assert main(["data", "stats", folder]) == 0
+        assert main(["data", "show", folder, "-o", folder + "/sheet.png"]) == 0
+        assert main(["predict", folder + "/images", "--network", {str(tiny_bundle)!r}, "--csv", folder + "/p.csv"]) == 0
+        assert main(["compare", {str(tiny_bundle)!r}, "--data", folder]) == 0
+        """,
+        root,
+    )
+    assert {"numpy", "PIL", "onnxruntime"} <= loaded
+    assert not loaded & TRAINING
+
+
 @pytest.fixture
 def some_bundle(root, tiny_bundle):
     """A bundle that ships, or, in a tree without weights, a tiny one."""
