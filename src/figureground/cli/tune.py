@@ -114,6 +114,7 @@ def tune(
         seed=seed,
         say=_say,
     )
+    _say("", 0, 0)
     make_folder(output.parent)
     winner = tuning.winner.segmenter
     facts = {"what": winner.name, "threads": threads, **tuning.facts}
@@ -126,8 +127,9 @@ def tune(
 
 
 def _say(what: str, done: int, count: int) -> None:
+    """One line in a terminal, written over and over."""
     if sys.stderr.isatty():
-        click.echo(f"\r\x1b[K{what} {done}/{count}", err=True, nl=done >= count)
+        click.echo(f"\r\x1b[K{what} {done}/{count}" if what else "\r\x1b[K", err=True, nl=False)
 
 
 def _text(tuning: Tuning, metric: str) -> str:
