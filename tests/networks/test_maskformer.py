@@ -24,6 +24,7 @@ from figureground.networks.blocks.pixel_decoder import PixelDecoder
 from figureground.networks.blocks.transformer_decoder import Attention, TransformerDecoder, sine_positions
 from figureground.networks.encoders.swin import Swin, Variant
 from figureground.networks.maskformer import MaskFormer
+from figureground.networks.published import load_published
 
 STAGES = ["stage1", "stage2", "stage3", "stage4"]
 RESNET18 = {"layer_type": "basic", "hidden_sizes": [64, 128, 256, 512], "depths": [2, 2, 2, 2]}
@@ -129,12 +130,21 @@ def test_every_tensor_of_a_published_resnet_50_has_a_place(version):
     assert len(report.copied) == len(shared)
 
 
+def test_what_transformers_saves_loads(pair, tmp_path):
+    pair[1].save_pretrained(tmp_path)
+    build = small_swin if isinstance(pair[0].encoder, Swin) else small_resnet
+    ours = build(5, background_class=False).double()
+    report = load_published(ours, tmp_path)
+    assert not report.new
+    assert all(".layernorm." in name for name in report.ignored)
+    for name, tensor in ours.state_dict().items():
+        assert name.endswith("num_batches_tracked") or torch.equal(tensor, pair[0].state_dict()[name]), name
+
+
 def test_a_head_for_other_classes_stays_new(pair):
-    fresh = small_swin(3, background_class=True) if isinstance(pair[0].encoder, Swin) else None
-    if fresh is not None:
-        report = fresh.load_published(pair[1].float().state_dict())
-        pair[1].double()
-        assert report.new == ("classify.weight", "classify.bias")
+    build = small_swin if isinstance(pair[0].encoder, Swin) else small_resnet
+    report = build(3, background_class=True).load_published(pair[1].state_dict())
+    assert report.new == ("classify.weight", "classify.bias")
 
 
 def test_softmax_of_the_logits_is_the_share_of_the_scores():
@@ -189,6 +199,21 @@ def test_onnx_of_a_swin_with_dynamic_batch_and_size():
         expected = network(x).numpy()
     (found,) = session.run(None, {"image": x.numpy()})
     assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("switch", [{"gates": "pixel"}, {"dual_attention": True}, {"auxiliary": True}])
+def test_switches(switch):
+    options = {"encoder": "resnet10t", "width": 64, "queries": 4, "layers": 1, "leaves": 2}
+    plain, switched = create("maskformer", **options).eval(), create("maskformer", **options, **switch).eval()
+    report = switched.load_published(plain.state_dict())
+    assert not report.ignored
+    x = torch.randn(1, 3, 64, 64)
+    with torch.inference_mode():
+        outputs = switched.forward_training(x)
+        same = torch.equal(outputs["logits"], plain(x))
+    assert same == ("auxiliary" in switch)
+    assert ("aux_encoder" in outputs) == ("auxiliary" in switch)
+    assert all(outputs[name].shape == (1, 2, 64, 64) for name in outputs if name.startswith(("aux", "logits")))
 
 
 def test_an_encoder_without_the_strides_is_refused():

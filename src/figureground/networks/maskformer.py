@@ -18,15 +18,16 @@ here it is left out, so that all parameters learn.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from figureground.errors import NetworkError
-from figureground.networks.blocks.frame import SegmentationNetwork, resize_logits
+from figureground.networks.blocks.frame import resize_logits
 from figureground.networks.blocks.pixel_decoder import PixelDecoder
+from figureground.networks.blocks.switches import OFF, EncoderDecoder, Switches
 from figureground.networks.blocks.transformer_decoder import TransformerDecoder
 from figureground.networks.encoders import TimmEncoder
 from figureground.networks.encoders.swin import VARIANTS, Swin, swin_encoder
@@ -60,7 +61,7 @@ class StridedTrunk(nn.Module):
         return maps[self.first :]
 
 
-class MaskFormer(SegmentationNetwork):
+class MaskFormer(EncoderDecoder):
     """An encoder, a `PixelDecoder`, a `TransformerDecoder`, and for each query a class and a mask.
 
     encoder: maps at strides 4, 8, 16 and 32, and ``channels``.
@@ -68,6 +69,7 @@ class MaskFormer(SegmentationNetwork):
     queries: at least as many as there are classes.
     layers: of the transformer decoder.
     background_class: the background is a class that queries predict, not what they leave over.
+    switches: both decoders read the maps with what is switched on.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class MaskFormer(SegmentationNetwork):
         queries: int = 100,
         layers: int = 6,
         background_class: bool = True,
+        switches: Switches = OFF,
     ) -> None:
         if width % 64 or min(width, queries, layers) < 1:
             raise NetworkError(
@@ -96,10 +99,11 @@ class MaskFormer(SegmentationNetwork):
         for module in (self.memory, self.classify, *self.embed):
             nn.init.xavier_uniform_(module.weight)
             nn.init.zeros_(module.bias)
+        self.switch_on(switches, leaves, reads=encoder.channels)
 
-    def compute(self, x: Tensor) -> Tensor:
-        """(N, C, H, W), sides multiples of 32 -> logits (N, leaves, H, W)."""
-        states, pixels = self._decoded(x)
+    def decode(self, maps: Sequence[Tensor], x: Tensor) -> Tensor:
+        """Maps of an image (N, C, H, W), sides multiples of 32 -> logits (N, leaves, H, W)."""
+        states, pixels = self._decoded(maps)
         logits = self.leaf_logits(self.classify(states[-1]), self._masks(states[-1:], pixels)[0])
         return resize_logits(logits, x.shape[-2:])
 
@@ -111,9 +115,13 @@ class MaskFormer(SegmentationNetwork):
 
     def compute_training(self, x: Tensor) -> dict[str, Tensor]:
         """The outputs for an image whose sides are multiples of 32."""
-        classes, masks = self.predict_queries(x)
+        maps = self.encode(x)
+        classes, masks = self._queries(maps)
         logits = resize_logits(self.leaf_logits(classes[-1], masks[-1]), x.shape[-2:])
-        return {"logits": logits, "query_classes": classes, "query_masks": masks}
+        outputs = {"logits": logits, "query_classes": classes, "query_masks": masks}
+        if self.auxiliary is not None:
+            outputs["aux_encoder"] = resize_logits(self.auxiliary(maps[-2]), x.shape[-2:])
+        return outputs
 
     def predict_queries(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Of an image (N, C, H, W) of any size, the predictions after every layer.
@@ -121,8 +129,7 @@ class MaskFormer(SegmentationNetwork):
         Class logits (layers, N, queries, classes + 1), the last one for "no object", and mask logits (layers, N,
         queries, ceil(H / 4), ceil(W / 4)).
         """
-        states, pixels = self._decoded(x)
-        return self.classify(states), self._masks(states, pixels)
+        return self._queries(self.encode(x))
 
     def leaf_logits(self, classes: Tensor, masks: Tensor) -> Tensor:
         """(N, queries, classes + 1) and (N, queries, h, w) logits -> logits of the leaves (N, leaves, h, w)."""
@@ -143,9 +150,13 @@ class MaskFormer(SegmentationNetwork):
         """
         return transfer(self, our_tensors(state))
 
-    def _decoded(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _queries(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        states, pixels = self._decoded(maps)
+        return self.classify(states), self._masks(states, pixels)
+
+    def _decoded(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """States of the queries (layers, N, queries, width) and features of the pixels (N, width, H / 4, W / 4)."""
-        maps = self.encoder(x)
+        maps = self.attend(maps)
         return self.decoder(self.memory(maps[-1])), self.pixels(maps)
 
     def _masks(self, states: Tensor, pixels: Tensor) -> Tensor:
@@ -187,6 +198,9 @@ def maskformer(
     layers: int = 6,
     background_class: bool = True,
     drop_path: float = 0.3,
+    gates: str | None = None,
+    dual_attention: bool = False,
+    auxiliary: bool = False,
 ) -> MaskFormer:
     """MaskFormer: queries that each predict a class and a mask; trained by the loss mask_classification.
 
@@ -194,6 +208,7 @@ def maskformer(
         "swin_large_window7" have 7), or a timm model with strides 4 to 32 such as "resnet50" and "resnet101".
     encoder_weights: None, "imagenet" (timm's hub) or a local safetensors file.
     drop_path: chance of a Swin's last block to be left out in training; other encoders have none.
+    gates, dual_attention, auxiliary: see `blocks.switches`.
 
     The others are those of `MaskFormer`.
     """
@@ -202,4 +217,12 @@ def maskformer(
         body = swin_encoder(encoder, in_channels=in_channels, weights=encoder_weights, drop_path=drop_path)
     else:
         body = StridedTrunk(encoder, in_channels=in_channels, weights=encoder_weights)
-    return MaskFormer(leaves, body, width=width, queries=queries, layers=layers, background_class=background_class)
+    return MaskFormer(
+        leaves,
+        body,
+        width=width,
+        queries=queries,
+        layers=layers,
+        background_class=background_class,
+        switches=Switches(gates, dual_attention, auxiliary),
+    )
