@@ -26,7 +26,7 @@ from figureground import images, load
 from figureground.evaluate import find_pairs, find_photos_without_people
 from figureground.evaluate.pairs import read_mask
 from figureground.metrics import BinaryReport
-from figureground.refine import SmoothCrf, dense_crf, guided_upsample
+from figureground.refine import SmoothCrf, coarse_crf, dense_crf, guided_upsample
 from figureground.refine.smooth_crf import smooth_logits
 from figureground.refine.steps import Seen, Step, read_steps
 from figureground.runtime.photo import Photo
@@ -36,9 +36,9 @@ from table import show
 STEPS = (
     "",
     "smooth",
+    "coarse",
     "crf",
     "crf:weight=3:smooth_weight=1",
-    "crf:weight=5:smooth_weight=1:width=40:color=8",
     "sure",
     "holes:max_area=0.01",
     "specks:min_area=0.005",
@@ -79,6 +79,7 @@ def speed(options: argparse.Namespace) -> list[dict[str, Any]]:
         ways: dict[str, Callable[[], Any]] = {
             "crfseg": lambda: layer(both),
             "smooth": lambda: smooth_logits(logits, SmoothCrf()),
+            "coarse": lambda: coarse_crf(probability, image),
             "crf": lambda: dense_crf(probability, image),
         }
         # In turns, so that a busy moment slows all of them down.

@@ -5,7 +5,15 @@ import pytest
 
 from figureground.checks import ArgumentError
 from figureground.labels import LabelTree
-from figureground.refine import dense_crf, drop_unsure, guided_upsample, keep_largest, smooth_crf, soft_erosion
+from figureground.refine import (
+    coarse_crf,
+    dense_crf,
+    drop_unsure,
+    guided_upsample,
+    keep_largest,
+    smooth_crf,
+    soft_erosion,
+)
 from figureground.refine.steps import STEPS, Seen, read_step, read_steps, write_step
 
 PARTS = LabelTree.named("pascal-person-part")
@@ -32,7 +40,7 @@ def test_a_step_can_be_written_down(name):
     ("text", "message"),
     [
         ("crff", "no refinement 'crff'; did you mean 'crf'"),
-        ("", "no refinement ''; known: crf, smooth"),
+        ("", "no refinement ''; known: crf, coarse, smooth"),
         ("crf:widht=3", "refinement 'crf' has no setting 'widht'; did you mean 'width'"),
         ("crf:width", "step 'crf:width': 'width' has no value; write width="),
         ("crf:width=wide", "refinement 'crf': width is 'wide'; it must be a number"),
@@ -56,6 +64,7 @@ def test_steps_do_what_the_functions_do(picture, person):
     seen = Seen(picture, LabelTree.person(), 0.5)
     for text, expected in (
         ("crf:width=20", dense_crf(p, picture, STEPS["crf"](width=20))),
+        ("coarse:width=20", coarse_crf(p, picture, STEPS["coarse"](width=20))),
         ("smooth", smooth_crf(p)),
         ("erode:kernel=5", soft_erosion(p[0], kernel=5)[None]),
         ("sure:peak=0.99", drop_unsure(p[0], peak=0.99)[None]),

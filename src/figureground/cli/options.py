@@ -101,7 +101,7 @@ json_lines_option = click.option("--json", "as_json", is_flag=True, help="Print 
 refine_option = click.option(
     "--refine",
     metavar="STEP[,STEP...]",
-    help="Improve the mask: crf, smooth, guided, erode, sure, specks, holes, largest, touching; "
+    help="Improve the mask: crf, coarse, smooth, guided, erode, sure, specks, holes, largest, touching; "
     "with settings: specks:min_area=0.01,crf:width=40.",
 )
 

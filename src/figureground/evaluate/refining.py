@@ -36,7 +36,7 @@ _MENU = (
     "largest",
     "erode",
     "guided:zoom=2",
-    "crf:smooth_weight=1:weight=3",
+    "coarse",
 )
 
 REFINEMENTS: dict[str, Refinement] = {steps: Refinement(steps, partial(Refined, steps=steps)) for steps in _MENU}

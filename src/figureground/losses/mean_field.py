@@ -18,7 +18,7 @@ from figureground.labels import LabelTree
 from figureground.losses.background import with_background
 from figureground.refine import DenseCrf, SmoothCrf, agreement
 from figureground.refine.mean_field import SURE, Distance
-from figureground.refine.pair_sums import FEW_PIXELS, AllPairs, FactoredPairs
+from figureground.refine.pair_sums import FAINTEST, FEW_PIXELS, AllPairs, FactoredPairs
 
 Sums = Callable[[torch.Tensor], torch.Tensor]
 """(C, H, W) -> (C, H, W): for each pixel the weighted sum of the others' values."""
@@ -149,7 +149,7 @@ class _Factored:
         return out - self.own * values
 
     def _likeness(self, pixels: tuple[slice, slice], marks: torch.Tensor) -> torch.Tensor:
-        return (self.colors[pixels].reshape(-1, 5) @ self.landmarks[:, marks]).exp()
+        return (self.colors[pixels].reshape(-1, 5) @ self.landmarks[:, marks]).clamp(min=FAINTEST).exp()
 
 
 def _leaf_probabilities(odds: torch.Tensor) -> torch.Tensor:

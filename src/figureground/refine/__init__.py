@@ -1,6 +1,7 @@
 """Improvements of a mask or an alpha after the network: sharper outlines, fewer specks, no holes."""
 
 from figureground.refine.areas import close_holes, keep_areas, keep_largest, keep_touching
+from figureground.refine.coarse_crf import COARSE, coarse_crf
 from figureground.refine.components import (
     bounding_boxes,
     connected_areas,
@@ -16,12 +17,14 @@ from figureground.refine.opacity import opacity
 from figureground.refine.smooth_crf import SmoothCrf, smooth_crf
 
 __all__ = [
+    "COARSE",
     "DenseCrf",
     "SmoothCrf",
     "agreement",
     "bounding_boxes",
     "box_mean",
     "close_holes",
+    "coarse_crf",
     "connected_areas",
     "dense_crf",
     "drop_unsure",

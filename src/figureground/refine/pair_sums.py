@@ -25,13 +25,16 @@ from numpy.typing import NDArray
 
 from figureground.checks import ArgumentError
 
-__all__ = ["FEW_PIXELS", "AllPairs", "FactoredPairs", "Tile"]
+__all__ = ["FAINTEST", "FEW_PIXELS", "AllPairs", "FactoredPairs", "Tile"]
 
 FEW_PIXELS = 64 * 64
 """Pictures up to this size have the weights of all their pairs written out."""
 
 _MOST_SUMS = 60_000_000
 """Most numbers (nodes times landmarks) held between splatting and slicing; 240 MB, and as much while they are mixed."""
+
+FAINTEST = -50.0
+"""No logarithm of a weight is below this: products with the denormal numbers beyond are many times slower."""
 
 _LANDMARKS = (640, 1280)
 """Most landmarks of a large and of a small picture, if there is a larger cube to fall back on."""
@@ -66,7 +69,8 @@ class AllPairs:
         rows, columns = np.mgrid[: self.size[0], : self.size[1]]
         place = np.stack((rows.ravel(), columns.ravel()), axis=1) / width
         features = np.concatenate((place, image.reshape(-1, 3) / color), axis=1)
-        self.matrix: Reals = _gaussian(features, features).astype(dtype)
+        features = (features - features.mean(axis=0)).astype(dtype)
+        self.matrix: Reals = _gaussian(features, features)
         np.fill_diagonal(self.matrix, 0)
 
     def sums(self, values: Reals) -> Reals:
@@ -140,6 +144,7 @@ class FactoredPairs:
     def likeness(self, tile: Tile) -> Reals:
         """(pixels, landmarks): the Gaussian of the colour of each pixel of a tile to each landmark it comes near."""
         likeness = self.colors[tile.pixels].reshape(-1, 5) @ self.landmarks[:, tile.landmarks]
+        np.maximum(likeness, FAINTEST, out=likeness)
         return np.exp(likeness, out=likeness)
 
     def _splat(self, values: Reals) -> Reals:
@@ -182,8 +187,12 @@ class FactoredPairs:
 
 
 def _gaussian(a: Reals, b: Reals) -> Reals:
-    squared = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
-    return np.asarray(np.exp(-0.5 * np.maximum(squared, 0)))
+    # In place throughout: over all pairs of a picture each array is a large one.
+    exponent = a @ b.T
+    exponent -= 0.5 * (a**2).sum(axis=1)[:, None]
+    exponent -= 0.5 * (b**2).sum(axis=1)
+    np.clip(exponent, FAINTEST, 0, out=exponent)
+    return np.asarray(np.exp(exponent, out=exponent))
 
 
 def _landmarks(colors: Reals) -> Reals:

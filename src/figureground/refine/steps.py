@@ -13,12 +13,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from figureground.checks import ArgumentError, require_in_range
 from figureground.errors import suggest
+from figureground.images import resize
 from figureground.labels import LabelTree
 from figureground.refine.areas import Box, close_holes, keep_areas, keep_largest, keep_touching
+from figureground.refine.coarse_crf import COARSE, coarse_crf
 from figureground.refine.components import drop_unsure
 from figureground.refine.erosion import erosion_kernel, soft_erosion
 from figureground.refine.guided import guided_upsample
@@ -68,9 +69,21 @@ class Crf(Step, DenseCrf):
 
     def apply(self, leaves: Floats, seen: Seen) -> Floats:
         """Leaf probabilities `(K, h, w)` in and out."""
-        height, width = leaves.shape[1:]
-        image = np.asarray(Image.fromarray(seen.image).resize((width, height), Image.Resampling.BOX))
-        return np.asarray(dense_crf(leaves, image, self, labels=seen.labels), np.float32)
+        return np.asarray(dense_crf(leaves, _at_size(seen.image, leaves), self, labels=seen.labels), np.float32)
+
+
+@dataclass(frozen=True)
+class Coarse(Step, DenseCrf):
+    """The dense CRF on a small copy of the picture, see `coarse_crf`."""
+
+    name: ClassVar[str] = "coarse"
+    width: float = COARSE.width
+    weight: float = COARSE.weight
+    smooth_weight: float = COARSE.smooth_weight
+
+    def apply(self, leaves: Floats, seen: Seen) -> Floats:
+        """Leaf probabilities `(K, h, w)` in and out."""
+        return coarse_crf(leaves, _at_size(seen.image, leaves), self, labels=seen.labels)
 
 
 @dataclass(frozen=True)
@@ -212,7 +225,7 @@ class Touching(Step):
 
 
 STEPS: dict[str, type[Step]] = {
-    step.name: step for step in (Crf, Smooth, Guided, Erode, Sure, Specks, Holes, Largest, Touching)
+    step.name: step for step in (Crf, Coarse, Smooth, Guided, Erode, Sure, Specks, Holes, Largest, Touching)
 }
 """The steps by name."""
 
@@ -269,6 +282,10 @@ def _number_or_word(text: str) -> Any:
         except ValueError:
             continue
     return text
+
+
+def _at_size(image: NDArray[np.uint8], leaves: Floats) -> NDArray[np.uint8]:
+    return resize(image, (leaves.shape[1], leaves.shape[2]))
 
 
 def _in_proportion(leaves: Floats, figure: Floats, changed: Floats) -> Floats:
