@@ -15,6 +15,9 @@ from figureground.errors import RecipeError
 from figureground.labels import LabelTree
 from figureground.labels.nodes import Background, NodeLayout, node_layout
 
+_FREE = 1e4
+"""A score whose loss is exactly zero."""
+
 
 def layout_of(nodes: torch.Tensor, labels: LabelTree) -> NodeLayout:
     """The layout of (N, V, H, W) node logits, told by V.
@@ -36,7 +39,8 @@ class NodeTables:
 
     Attributes:
         inside: (V, 256) bool, `NodeLayout.inside` the other way round.
-        known: (V, 256) bool, `NodeLayout.known` the other way round.
+        sign: (V, 256) float32, 1 inside, -1 outside, 0 where the value does not tell.
+        free: (V, 256) float32, 0 where it tells, else a score so high that it costs nothing and is no minimum.
         counted: (256,) float32 of 0 and 1, whether a target value tells anything.
         depths: `NodeLayout.depths`.
         by_depth: `NodeLayout.by_depth`.
@@ -51,8 +55,10 @@ class NodeTables:
             return torch.as_tensor(array, device=device)
 
         self.layout = layout
-        self.inside, self.known = moved(layout.inside.T.copy()), moved(layout.known.T.copy())
-        self.counted = self.known.any(0).float()
+        self.inside, known = moved(layout.inside.T.copy()), moved(layout.known.T.copy())
+        self.sign = torch.where(self.inside, 1.0, -1.0) * known
+        self.free = torch.where(known, 0.0, _FREE)
+        self.counted = known.any(0).float()
         self.depths = moved(layout.depths)
         self.by_depth = [moved(channels) for channels in layout.by_depth]
         self.parent_places = [moved(places) for places in layout.parent_places]

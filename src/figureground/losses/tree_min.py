@@ -13,7 +13,7 @@ Minima are taken of logits, which is the same as of sigmoids and exact in float3
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch.nn import functional as F
@@ -23,9 +23,6 @@ from figureground.labels import LabelTree
 from figureground.losses.nodes import NodeTables, as_rows, layout_of, least_above, least_below, tables_of
 
 Reduction = Literal["sum_nodes", "level_mean"]
-
-_RIGHT = 1e4
-"""A score whose loss is exactly zero."""
 
 
 def node_focal(
@@ -53,11 +50,10 @@ def node_focal(
         RecipeError: a number of channels that does not fit the tree, or an unknown reduction.
     """
     tables, flat = tables_of(layout_of(nodes, labels), nodes.device), target.flatten()
-    inside = tables.inside.index_select(1, flat)
-    losses = _focal(_turned(as_rows(nodes), inside, tables.known.index_select(1, flat)), gamma)
-    if alpha is not None:
-        losses = losses * torch.where(inside, alpha, 1 - alpha)
-    return _reduced(losses.sum(1), flat, tables, reduction)
+    sign, free = tables.sign.index_select(1, flat), tables.free.index_select(1, flat)
+    weight = None if alpha is None else torch.where(sign > 0, alpha, 1 - alpha)
+    of_node = _summed_focal(torch.addcmul(free, as_rows(nodes), sign), gamma, weight)
+    return _reduced(of_node, flat, tables, reduction)
 
 
 def tree_min(
@@ -82,30 +78,50 @@ def focal_tree_min(
     """Focal loss of the nodes on scores that agree along the tree; see the module's text. Args as of `node_focal`."""
     tables, flat = tables_of(layout_of(nodes, labels), nodes.device), target.flatten()
     rows = as_rows(nodes)
-    inside = [tables.inside[channels].index_select(1, flat) for channels in tables.by_depth]
-    turned = [
-        _turned(rows.index_select(0, channels), seen, tables.known[channels].index_select(1, flat))
-        for channels, seen in zip(tables.by_depth, inside, strict=True)
+    signs = [tables.sign[channels].index_select(1, flat) for channels in tables.by_depth]
+    # With the sign changed where the pixel is outside, high is right everywhere, and the least above and the highest
+    # below both become a minimum.
+    right = [
+        torch.addcmul(tables.free[channels].index_select(1, flat), rows.index_select(0, channels), sign)
+        for channels, sign in zip(tables.by_depth, signs, strict=True)
     ]
-    above, below = least_above(turned, tables), least_below(turned, tables)
-    of_node = [_focal(torch.where(*level), gamma).sum(1) for level in zip(inside, above, below, strict=True)]
+    above, below = least_above(right, tables), least_below(right, tables)
+    of_node = [
+        _summed_focal(up if up is down else torch.where(sign > 0, up, down), gamma)
+        for sign, up, down in zip(signs, above, below, strict=True)
+    ]
     order = torch.cat(tables.by_depth)
     return _reduced(torch.cat(of_node)[order.argsort()], flat, tables, reduction)
 
 
-def _turned(rows: torch.Tensor, inside: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-    """Scores with their sign changed where the pixel is outside, so that high is right everywhere.
+def _summed_focal(right: torch.Tensor, gamma: float, weight: torch.Tensor | None = None) -> torch.Tensor:
+    """(V, P) -> (V,), -(1 - p)^gamma log p of p = sigmoid(right), summed over the pixels."""
+    summed: torch.Tensor = _SummedFocal.apply(right, gamma, weight)  # type: ignore[no-untyped-call]
+    return summed
 
-    Then the least above and the highest below both become a minimum. What is not known is as right as can be: it costs
-    nothing, has no gradient, and is the minimum of nothing else.
+
+class _SummedFocal(torch.autograd.Function):
+    """The sum and its slope in one walk over the pixels: a third of the passes that autograd would make.
+
+    The slope of a pixel is (1 - p)^gamma (gamma p log p + p - 1). log p and 1 - p stay exact where p is near 0 or 1.
     """
-    return torch.where(inside, rows, -rows).masked_fill(~known, _RIGHT)
 
+    @staticmethod
+    def forward(ctx: Any, right: torch.Tensor, gamma: float, weight: torch.Tensor | None) -> torch.Tensor:
+        log_p = F.logsigmoid(right)
+        miss = torch.exp(log_p - right)
+        factor = miss**gamma if gamma else torch.ones_like(miss)
+        if weight is not None:
+            factor = factor * weight
+        if ctx.needs_input_grad[0]:
+            slope = torch.addcmul(log_p, log_p, miss, value=-1).mul_(gamma).sub_(miss).mul_(factor)
+            ctx.save_for_backward(slope)
+        return factor.mul_(log_p).sum(1).neg_()
 
-def _focal(right: torch.Tensor, gamma: float) -> torch.Tensor:
-    """-(1 - p)^gamma log p of p = sigmoid(right), elementwise; both factors stay exact where p is near 0 or 1."""
-    log_p = F.logsigmoid(right)
-    return -log_p if gamma == 0 else -log_p * torch.exp(gamma * (log_p - right))
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        (slope,) = ctx.saved_tensors
+        return slope * grads[0][:, None], None, None
 
 
 def _reduced(of_node: torch.Tensor, flat: torch.Tensor, tables: NodeTables, reduction: str) -> torch.Tensor:
