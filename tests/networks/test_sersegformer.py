@@ -17,6 +17,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from figureground.errors import NetworkError
+from figureground.export.onnx_model import to_onnx
 from figureground.networks import create, spec
 from figureground.networks.encoders import mit
 from figureground.networks.encoders.mit import MiT
@@ -139,6 +140,20 @@ def test_everything_at_once_in_onnx():
         with torch.inference_mode():
             expected = network(image).numpy()
         (found,) = session.run(None, {"image": image.numpy()})
+        assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cross_gates", ["sigmoid", "attention"])
+def test_everything_in_colour_as_bundles_are_made(cross_gates):
+    colour = EVERYTHING | {"in_channels": 3, "depth_everywhere": False, "cross_gates": cross_gates}
+    network = small(**colour).eval()
+    session = onnxruntime.InferenceSession(to_onnx(network, size=65), providers=["CPUExecutionProvider"])
+    for size in ((65, 97), (90, 71)):
+        x = torch.randint(0, 256, (1, *size, 3), dtype=torch.uint8)
+        with torch.inference_mode():
+            expected = network(x.permute(0, 3, 1, 2).float()).numpy()
+        (found,) = session.run(None, {"image": x.numpy()})
         assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
