@@ -184,4 +184,4 @@ def _parity(segmenter: Segmenter, model: bytes, pictures: Sequence[Pixels]) -> d
 
 
 def _classes(leaves: NDArray[np.float32]) -> NDArray[np.intp]:
-    return np.concatenate([1 - leaves.sum(axis=0, keepdims=True), leaves]).argmax(axis=0)
+    return np.asarray(np.concatenate([1 - leaves.sum(axis=0, keepdims=True), leaves]).argmax(axis=0))
