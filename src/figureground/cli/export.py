@@ -42,6 +42,17 @@ Example
     help="Areas in which a run's probability never reaches this are dropped; 0 keeps all.  [default: 0]",
 )
 @click.option(
+    "--whole",
+    metavar="LABEL",
+    help="Leave a run's parts out: one label of this name for the whole figure.  [default: the recipe's label tree]",
+)
+@click.option(
+    "--area",
+    type=click.IntRange(min=1),
+    metavar="PIXELS",
+    help="Pixels at which a run's network sees a photo.  [default: the recipe's]",
+)
+@click.option(
     "--photos",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder of photos to compare on.  [default: the demo photo and noise]",
@@ -56,6 +67,8 @@ def export(
     storage: Any,
     threshold: float | None,
     peak: float | None,
+    whole: str | None,
+    area: int | None,
     photos: Path | None,
     report: Path | None,
 ) -> None:
@@ -64,8 +77,10 @@ def export(
     Needs figureground[export].
     """
     is_run = run.suffix.lower() != ".json"
-    if not is_run and (storage is not None or peak is not None):
-        raise click.UsageError("--storage and --peak are for runs: a predictor's networks keep their own")
+    if not is_run and any(option is not None for option in (storage, peak, whole, area)):
+        raise click.UsageError(
+            "--storage, --peak, --whole and --area are for runs: a predictor's networks keep their own"
+        )
     with extra("export", "Export"):
         facts = _read_card(card) if card is not None else None
     for file in (output, report):
@@ -84,6 +99,8 @@ def export(
                 storage=storage or "float16",
                 threshold=0.5 if threshold is None else threshold,
                 peak=peak or 0.0,
+                whole=whole,
+                area=area,
                 photos=photos,
             )
         else:
