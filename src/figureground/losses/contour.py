@@ -45,7 +45,7 @@ def signed_distance(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
         return np.zeros(mask.shape, np.float32)
     outside = distance_transform_edt(~mask)
     inside = distance_transform_edt(mask)
-    return np.where(mask, 1 - inside, outside).astype(np.float32)
+    return np.asarray(np.where(mask, 1 - inside, outside), np.float32)
 
 
 def active_boundary(

@@ -83,7 +83,7 @@ def lovasz(
         background: whether the background is one of the classes.
     """
     probabilities = with_background(logits).softmax(1)
-    sets = zip(probabilities.split(1), target.split(1), strict=True) if per_image else [(probabilities, target)]
+    sets = zip(probabilities.chunk(len(target)), target.chunk(len(target)), strict=True) if per_image else [(probabilities, target)]
     losses = [_lovasz_of_set(p, t, 0 if background else 1) for p, t in sets]
     return torch.stack(losses).mean()
 
@@ -91,7 +91,7 @@ def lovasz(
 def _lovasz_of_set(probabilities: torch.Tensor, target: torch.Tensor, first: int) -> torch.Tensor:
     counted = target != IGNORE
     rows, truth = probabilities.movedim(1, -1)[counted], target[counted]
-    present = [label for label in truth.unique().tolist() if label >= first]
+    present = [int(label) for label in truth.bincount().nonzero().flatten() if label >= first]
     losses = [_lovasz_of_class(rows[:, label], truth == label) for label in present]
     return torch.stack(losses).mean() if losses else rows.sum() * 0
 
