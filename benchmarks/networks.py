@@ -1,0 +1,247 @@
+"""Our networks against other people's of the same architecture with the same weights: time and memory of a step.
+
+Each pair is first shown to compute the same. Then ours and theirs take turns, so that a busy machine slows both, and
+the ratio is the median over the turns. A training step is forward and backward of a mean square.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import gc
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from figureground.networks import create
+from figureground.networks.encoders import TimmEncoder
+from figureground.networks.maskformer import MaskFormer
+from table import show
+
+SMP, TRANSFORMERS = "import:segmentation_models_pytorch", "import:transformers"
+MODES = ("inference", "training")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One architecture twice. `share` gives ours the weights of theirs."""
+
+    ours: Callable[[], nn.Module]
+    theirs: Callable[[], nn.Module]
+    share: Callable[[nn.Module, nn.Module], None]
+
+
+def in_order(ours: nn.Module, theirs: nn.Module) -> None:
+    """Copy tensor by tensor; that the order is right is proven by the outputs."""
+    mine, other = ours.state_dict(), theirs.state_dict()
+    ours.load_state_dict(dict(zip(mine, other.values(), strict=True)))
+
+
+def published(ours: nn.Module, theirs: nn.Module) -> None:
+    """Take theirs for a published checkpoint."""
+    network: Any = getattr(ours, "network", ours)
+    network.load_published(cast("nn.Module", theirs.module).state_dict())
+
+
+def without_classifier(ours: nn.Module, theirs: nn.Module) -> None:
+    """Copy a ResNet, whose layers timm and torchvision name alike."""
+    cast("TimmEncoder", ours).body.load_state_dict(theirs.state_dict())
+
+
+def torchvision_maps() -> nn.Module:
+    """A ResNet-50 of torchvision as an encoder: its maps at strides 2 to 32."""
+    from torchvision.models import resnet50
+    from torchvision.models.feature_extraction import create_feature_extractor
+
+    return create_feature_extractor(resnet50(weights=None), ["relu", "layer1", "layer2", "layer3", "layer4"])
+
+
+class Queries(nn.Module):
+    """Our MaskFormer as far as transformers' goes: classes and masks of the queries."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = cast("MaskFormer", create("maskformer", background_class=False))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(N, 3, H, W) -> class logits and mask logits of the last layer; those of all layers are computed."""
+        classes, masks = self.network.predict_queries(x)
+        return [classes[-1], masks[-1]]
+
+
+class TheirQueries(nn.Module):
+    """The MaskFormer of transformers over a ResNet-50, with its default sizes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from transformers import MaskFormerConfig, MaskFormerForInstanceSegmentation, ResNetConfig
+
+        backbone = ResNetConfig(out_features=["stage1", "stage2", "stage3", "stage4"])
+        self.module = MaskFormerForInstanceSegmentation(MaskFormerConfig(backbone_config=backbone, num_labels=1))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(N, 3, H, W) -> class logits and mask logits of the last layer; those of all layers are computed."""
+        found = self.module(x)
+        return [found.class_queries_logits, found.masks_queries_logits]
+
+
+def smp(name: str, encoder: str) -> Callable[[], nn.Module]:
+    """A network of segmentation-models-pytorch with random weights."""
+    return lambda: create(f"{SMP}.{name}", encoder_name=encoder, encoder_weights=None)
+
+
+def smp_segformer() -> nn.Module:
+    """SegFormer-B0 of segmentation-models-pytorch; its last upsampling is told to use half-pixel centres, as ours."""
+    network: Any = smp("Segformer", "mit_b0")()
+    network.module.segmentation_head[1].align_corners = False
+    return cast("nn.Module", network)
+
+
+PAIRS = {
+    "segformer B0, transformers": Pair(
+        lambda: create("segformer"), lambda: create(f"{TRANSFORMERS}.SegformerForSemanticSegmentation"), published
+    ),
+    "segformer B0, smp": Pair(lambda: create("segformer"), smp_segformer, published),
+    "unet_timm resnet34, smp": Pair(lambda: create("unet_timm"), smp("Unet", "resnet34"), in_order),
+    "linknet_timm resnet34, smp": Pair(lambda: create("linknet_timm"), smp("Linknet", "resnet34"), in_order),
+    "deeplabv3plus_smp resnet50, smp": Pair(
+        lambda: create("deeplabv3plus_smp"), smp("DeepLabV3Plus", "resnet50"), in_order
+    ),
+    "maskformer resnet50, transformers": Pair(Queries, TheirQueries, published),
+    "resnet50 encoder, torchvision": Pair(lambda: TimmEncoder("resnet50"), torchvision_maps, without_classifier),
+}
+
+
+def outputs(network: nn.Module, image: Tensor) -> list[Tensor]:
+    """What a network gives, as a list."""
+    given = network(image)
+    return list(given.values()) if isinstance(given, dict) else list(given) if isinstance(given, list) else [given]
+
+
+def built(pair: Pair, image: Tensor) -> tuple[nn.Module, nn.Module]:
+    """Both networks with the same weights on the image's device; SystemExit when they do not compute the same."""
+    torch.manual_seed(0)
+    theirs = pair.theirs().to(image.device).eval()
+    ours = pair.ours().to(image.device).eval()
+    pair.share(ours, theirs)
+    with torch.inference_mode():
+        for mine, other in zip(outputs(ours, image), outputs(theirs, image), strict=True):
+            difference = float((mine - other).abs().max() / other.abs().max())
+            if not difference <= 1e-3:
+                raise SystemExit(f"ours differs from theirs by {difference:.1e}: there is nothing to compare")
+    return ours, theirs
+
+
+def inference(network: nn.Module, image: Tensor) -> None:
+    """One prediction."""
+    with torch.inference_mode():
+        outputs(network, image)
+
+
+def training(network: nn.Module, image: Tensor) -> None:
+    """One step without the optimizer, which is the same for all."""
+    loss = torch.stack([out.square().mean() for out in outputs(network, image)]).sum()
+    loss.backward()  # type: ignore[no-untyped-call]
+    for parameter in network.parameters():
+        parameter.grad = None
+
+
+STEPS = {"inference": inference, "training": training}
+
+
+def seconds(step: Callable[[], None], options: argparse.Namespace) -> float:
+    """How long one step takes by the clock, or how much of the processor."""
+    clock = time.process_time if options.cpu_time else time.perf_counter
+    start = clock()
+    step()
+    if options.device == "cuda":
+        torch.cuda.synchronize()
+    return clock() - start
+
+
+def peak_megabytes(step: Callable[[], None], device: str) -> float | None:
+    """The most memory that a step takes beyond what is held before it; None where it cannot be measured."""
+    gc.collect()
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        held = torch.cuda.memory_allocated()
+        step()
+        return (torch.cuda.max_memory_allocated() - held) / 1e6
+    if not Path("/proc/self/clear_refs").exists():
+        return None
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forget the highest resident size so far
+    held = resident("VmRSS")
+    step()
+    return (resident("VmHWM") - held) / 1e3
+
+
+def resident(field: str) -> int:
+    """A size of this process in kB, from /proc/self/status."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field))
+
+
+def measure(name: str, mode: str, compiled: bool, options: argparse.Namespace) -> dict[str, Any]:
+    """One row of the table."""
+    image = torch.randn(options.batch, 3, options.size, options.size, device=options.device)
+    networks = built(PAIRS[name], image)
+    for network in networks:
+        network.train(mode == "training")
+    called = [cast("nn.Module", torch.compile(network)) if compiled else network for network in networks]
+    steps = [lambda network=network: STEPS[mode](network, image) for network in called]
+    for step in steps:  # the first runs allocate and compile
+        step()
+        step()
+    times: list[tuple[float, ...]] = []
+    for turn in range(options.repeats):
+        order = (0, 1) if turn % 2 else (1, 0)
+        taken = {index: seconds(steps[index], options) for index in order}
+        times.append((taken[0], taken[1]))
+    memory: list[list[float | None]] = [[peak_megabytes(step, options.device) for step in steps] for _ in range(3)]
+    ours, theirs = (statistics.median(1000 * one[index] for one in times) for index in (0, 1))
+    row = {
+        "network": name,
+        "step": f"{mode}, {'compiled' if compiled else 'eager'}",
+        "ours_ms": ours,
+        "theirs_ms": theirs,
+        "ratio": statistics.median(mine / other for mine, other in times),
+    }
+    for index, whose in enumerate(("ours", "theirs")):
+        found = [one[index] for one in memory if one[index] is not None]
+        row[f"{whose}_peak_mb"] = statistics.median(cast("list[float]", found)) if found else None
+    return row
+
+
+def main() -> None:
+    """Measure every pair in every mode and print a row each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pair", action="append", choices=list(PAIRS), help="may be repeated  [default: all]")
+    parser.add_argument("--mode", action="append", choices=MODES, help="may be repeated  [default: both]")
+    parser.add_argument("--size", type=int, default=256, help="side of the image")
+    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--cpu-time", action="store_true", help="time of the processor, for a machine that is not idle")
+    parser.add_argument("--compiled", action="store_true", help="compile both networks with torch.compile")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    rows = [
+        measure(name, mode, options.compiled, options)
+        for name in options.pair or PAIRS
+        for mode in options.mode or MODES
+    ]
+    title = f"ours against theirs, {options.batch} images of {options.size}x{options.size}, {options.device}"
+    show(f"{title}, {options.threads} threads", rows, as_json=options.json)
+
+
+if __name__ == "__main__":
+    main()
