@@ -29,6 +29,7 @@ from figureground.networks.heads import HeadedNetwork, with_head
 from table import show
 
 Work = Callable[[], object]
+Loss = tuple[Callable[..., torch.Tensor], dict[str, Any]]
 Clock = Callable[[], float]
 PEOPLE = LabelTree.named("pascal-person-part")
 NETWORK = {"encoder": "mobilenetv2_100", "widths": (64, 48, 32, 24, 16)}
@@ -51,7 +52,7 @@ def backward(loss: Callable[..., torch.Tensor], output: torch.Tensor, *arguments
 
     def run() -> None:
         output.grad = None
-        loss(output, *arguments, **options).backward()
+        torch.autograd.backward(loss(output, *arguments, **options))
 
     return run
 
@@ -95,7 +96,10 @@ def training_steps(batch: int, side: int, repeats: int, clock: Clock) -> list[di
     work: dict[str, Work] = {"focal": _step("leaves", None, image, {"logits": (focal, {})}, target)}
     for name, loss in node_losses.items():
         work[name] = _step("nodes", None, image, {"nodes": (loss, {"labels": PEOPLE})}, target)
-    both = {"nodes": (focal_tree_min, {"labels": PEOPLE}), "embedding": (tree_triplet, {"labels": PEOPLE})}
+    both: dict[str, Loss] = {
+        "nodes": (focal_tree_min, {"labels": PEOPLE}),
+        "embedding": (tree_triplet, {"labels": PEOPLE}),
+    }
     work["focal_tree_min + tree_triplet"] = _step("nodes", beside, image, both, target)
     return _beside_focal(medians(work, repeats, clock))
 
@@ -104,7 +108,7 @@ def _step(
     head: str,
     embedding: dict[str, Any] | None,
     image: torch.Tensor,
-    losses: Mapping[str, tuple[Callable[..., torch.Tensor], dict[str, Any]]],
+    losses: Mapping[str, Loss],
     target: torch.Tensor,
 ) -> Work:
     torch.manual_seed(0)
@@ -117,7 +121,7 @@ def _step(
         total = torch.zeros(())
         for name, (loss, options) in losses.items():
             total = total + loss(outputs[name], target, **options)
-        total.backward()
+        torch.autograd.backward(total)
 
     return run
 

@@ -43,7 +43,7 @@ def hierarchical_softmax(nodes: torch.Tensor, target: torch.Tensor, *, labels: L
 
 def _group_logsumexp(rows: torch.Tensor, tables: NodeTables, *, zero_among_roots: bool) -> torch.Tensor:
     """(V, P) -> (groups, P), log of the sum of exponentials of each sibling group; the roots' may hold a 0 besides."""
-    highest = rows.detach().index_select(0, tables.groups.flatten()).unflatten(0, tables.groups.shape).amax(1)
+    highest = rows.detach().index_select(0, tables.groups.flatten()).view(*tables.groups.shape, -1).amax(1)
     if zero_among_roots:
         highest[0].clamp_(min=0)
     sums = torch.zeros_like(highest)

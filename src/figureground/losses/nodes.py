@@ -90,7 +90,7 @@ def least_below(levels: list[torch.Tensor], tables: NodeTables) -> list[torch.Te
     """Rows of each depth -> the least value in the subtree of each node, the node included."""
     found = levels[-1:]
     for rows, (nodes, children) in zip(levels[-2::-1], tables.child_places[::-1], strict=True):
-        lowest = found[-1].index_select(0, children.flatten()).unflatten(0, children.shape).amin(1)
+        lowest = found[-1].index_select(0, children.flatten()).view(*children.shape, -1).amin(1)
         lowest = torch.minimum(rows.index_select(0, nodes), lowest)
         found.append(lowest if len(nodes) == len(rows) else rows.index_copy(0, nodes, lowest))
     return found[::-1]

@@ -96,7 +96,7 @@ def focal_tree_min(
 
 def _summed_focal(right: torch.Tensor, gamma: float, weight: torch.Tensor | None = None) -> torch.Tensor:
     """(V, P) -> (V,), -(1 - p)^gamma log p of p = sigmoid(right), summed over the pixels."""
-    summed: torch.Tensor = _SummedFocal.apply(right, gamma, weight)  # type: ignore[no-untyped-call]
+    summed: torch.Tensor = _SummedFocal.apply(right, gamma, weight)
     return summed
 
 

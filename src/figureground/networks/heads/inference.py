@@ -91,7 +91,7 @@ class SiblingSoftmax(nn.Module):
         """(N, V, H, W) -> (N, leaves, H, W)."""
         logits, layout = wide(nodes), self.layout
         members = torch.as_tensor(layout.groups.flatten(), device=nodes.device)
-        grouped = logits.index_select(1, members).unflatten(1, layout.groups.shape)
+        grouped = torch.unflatten(logits.index_select(1, members), 1, layout.groups.shape)
         totals = (grouped + self.barred[None, :, :, None, None]).logsumexp(2)
         none = layout.background == "none"
         if none:
