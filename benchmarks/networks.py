@@ -13,6 +13,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -59,7 +60,8 @@ def torchvision_maps() -> nn.Module:
     from torchvision.models import resnet50
     from torchvision.models.feature_extraction import create_feature_extractor
 
-    return create_feature_extractor(resnet50(weights=None), ["relu", "layer1", "layer2", "layer3", "layer4"])
+    maps = create_feature_extractor(resnet50(weights=None), ["relu", "layer1", "layer2", "layer3", "layer4"])
+    return cast("nn.Module", maps)
 
 
 class Queries(nn.Module):
@@ -82,8 +84,10 @@ class TheirQueries(nn.Module):
         super().__init__()
         from transformers import MaskFormerConfig, MaskFormerForInstanceSegmentation, ResNetConfig
 
-        backbone = ResNetConfig(out_features=["stage1", "stage2", "stage3", "stage4"])
-        self.module = MaskFormerForInstanceSegmentation(MaskFormerConfig(backbone_config=backbone, num_labels=1))
+        # Their configurations take keywords that their types do not tell.
+        sizes: dict[str, Any] = {"out_features": ["stage1", "stage2", "stage3", "stage4"]}
+        options: dict[str, Any] = {"backbone_config": ResNetConfig(**sizes), "num_labels": 1}
+        self.module = MaskFormerForInstanceSegmentation(MaskFormerConfig(**options))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(N, 3, H, W) -> class logits and mask logits of the last layer; those of all layers are computed."""
@@ -195,7 +199,7 @@ def measure(name: str, mode: str, compiled: bool, options: argparse.Namespace) -
     for network in networks:
         network.train(mode == "training")
     called = [cast("nn.Module", torch.compile(network)) if compiled else network for network in networks]
-    steps = [lambda network=network: STEPS[mode](network, image) for network in called]
+    steps = [partial(STEPS[mode], network, image) for network in called]
     for step in steps:  # the first runs allocate and compile
         step()
         step()

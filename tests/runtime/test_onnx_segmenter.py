@@ -35,7 +35,9 @@ def test_one_leaf_is_the_sigmoid():
     np.testing.assert_allclose(leaf_probabilities(z).ravel(), expected, rtol=1e-5)
 
 
-@given(hnp.arrays(np.float32, hnp.array_shapes(min_dims=3, max_dims=3, max_side=4), elements=st.floats(-7, 7, width=32)))
+@given(
+    hnp.arrays(np.float32, hnp.array_shapes(min_dims=3, max_dims=3, max_side=4), elements=st.floats(-7, 7, width=32))
+)
 def test_leaf_logits_undo_leaf_probabilities(logits):
     np.testing.assert_allclose(leaf_logits(leaf_probabilities(logits)), logits, atol=5e-3)
 

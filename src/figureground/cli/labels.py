@@ -71,8 +71,8 @@ def list_(as_json: bool) -> None:
 def show(tree: str, output: Path | None, as_json: bool) -> None:
     """Draw a tree: its labels, their numbers in a mask, their colours, and what they turn into in a mirror.
 
-    TREE is a name that 'labels list' shows, a YAML or JSON file, or a bundle, which carries its tree. What --json prints
-    is such a file.
+    TREE is a name that 'labels list' shows, a YAML or JSON file, or a bundle, which carries its tree. What --json
+    prints is such a file.
     """
     found = _find(tree)
     if output is not None:

@@ -83,7 +83,11 @@ def lovasz(
         background: whether the background is one of the classes.
     """
     probabilities = with_background(logits).softmax(1)
-    sets = zip(probabilities.chunk(len(target)), target.chunk(len(target)), strict=True) if per_image else [(probabilities, target)]
+    sets = (
+        zip(probabilities.chunk(len(target)), target.chunk(len(target)), strict=True)
+        if per_image
+        else [(probabilities, target)]
+    )
     losses = [_lovasz_of_set(p, t, 0 if background else 1) for p, t in sets]
     return torch.stack(losses).mean()
 

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from torch import Tensor, nn
@@ -37,7 +37,8 @@ def outputs_of(network: nn.Module, x: Tensor, wanted: Collection[str]) -> dict[s
         return dict(network.outputs(x, wanted))
     if {"queries", AUXILIARY}.isdisjoint(wanted):
         return {"logits": network(x)}
-    found = network.forward_training(x) if hasattr(network, "forward_training") else {"logits": network(x)}
+    train: Callable[[Tensor], dict[str, Tensor]] | None = getattr(network, "forward_training", None)
+    found = train(x) if train is not None else {"logits": network(x)}
     auxiliary = [logits for name, logits in found.items() if name.startswith(_AUX)]
     if AUXILIARY in wanted and not auxiliary:
         raise RecipeError(

@@ -40,8 +40,9 @@ class DualAttentionBlock(nn.Module):
             nn.Sigmoid(),
         )
         self.residual = residual
-        for index in (0, 2):
-            nn.init.xavier_uniform_(self.weigh_channels[index].weight)
+        for layer in self.weigh_channels:
+            if isinstance(layer, nn.Conv2d):
+                nn.init.xavier_uniform_(layer.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, h, w) -> (N, channels, h, w)."""

@@ -51,8 +51,9 @@ class Attention(nn.Module):
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Keys and values have one length, queries any."""
-        parts = [self._split(part) for part in (self.query(query), self.key(key), self.value(value))]
-        mixed = F.scaled_dot_product_attention(*parts, dropout_p=self.dropout if self.training else 0.0)
+        asked, keys, values = self._split(self.query(query)), self._split(self.key(key)), self._split(self.value(value))
+        dropout = self.dropout if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(asked, keys, values, dropout_p=dropout)
         out: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return out
 
