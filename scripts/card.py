@@ -12,10 +12,18 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 KEPT = ("images", "dice_image_mean", "iou_image_mean", "iou_dataset", "boundary_f", "empty_wrong")
+
+
+def levels(summary: dict[str, Any]) -> dict[str, Any]:
+    """The mean IoU of every level of the label tree, and that of the leaves with background."""
+    found = {f"iou_level_{level['level']}": round(level["iou_mean"], 4) for level in summary["levels"]}
+    deepest = summary["levels"][-1]
+    return {"images": summary["images"], **found, "iou_with_background": round(deepest["iou_mean_with_background"], 4)}
 
 
 def main() -> None:
@@ -29,6 +37,9 @@ def main() -> None:
     for entry in arguments.measured:
         name, _, file = entry.partition("=")
         summary = json.loads(Path(file).read_text(encoding="utf-8"))
+        if "levels" in summary:
+            card["metrics"][name] = levels(summary)
+            continue
         # Where nobody is in any photo, overlap says nothing that the share of wrong photos does not say better.
         nobody = summary["empty_images"] == summary["images"]
         wanted = ("images", "empty_wrong") if nobody else KEPT
