@@ -135,8 +135,15 @@ def test_interrupted_and_resumed_is_uninterrupted(finished, tiny_recipe, tmp_pat
     assert numbers(whole) == numbers(folder)
 
 
-def test_ctrl_c_works_again_after_an_interrupted_run(tiny_recipe, tmp_path, monkeypatch):
-    handler = signal.getsignal(signal.SIGINT)
+@pytest.fixture
+def heard():
+    """Ctrl-C is heard, also where the tests were started in the background, by a shell that has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_works_again_after_an_interrupted_run(tiny_recipe, tmp_path, monkeypatch, heard):
     original = SegmentationTask.on_train_epoch_start
 
     def press(self):
@@ -146,7 +153,7 @@ def test_ctrl_c_works_again_after_an_interrupted_run(tiny_recipe, tmp_path, monk
     monkeypatch.setattr(SegmentationTask, "on_train_epoch_start", press)
     with pytest.raises(InterruptedRun):
         run(tiny_recipe, output=tmp_path / "run")
-    assert signal.getsignal(signal.SIGINT) is handler
+    assert signal.getsignal(signal.SIGINT) is heard
 
 
 def test_a_run_stopped_in_its_first_epoch_starts_again(tiny_recipe, tmp_path, monkeypatch):
