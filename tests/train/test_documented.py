@@ -10,7 +10,7 @@ import pytest
 from figureground.data import Augment, SourceSpec, Stage
 from figureground.losses import LOSSES
 from figureground.train import Recipe
-from figureground.train.recipe import CriticSpec, Data, Distill, Head, Loss, Network, Optimize, Schedule
+from figureground.train.specs import CriticSpec, Data, Distill, Head, Loss, Network, Optimize, Schedule
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 SECTIONS = [CriticSpec, Recipe, Data, SourceSpec, Network, Head, Loss, Distill, Augment, Optimize, Schedule, Stage]

@@ -12,7 +12,7 @@ from figureground.errors import RecipeError
 from figureground.labels import LabelTree
 from figureground.losses import LOSSES
 from figureground.train import load_run, run
-from figureground.train.recipe import Loss
+from figureground.train.specs import Loss
 from figureground.train.terms import build_terms
 
 PEOPLE = LabelTree.named("pascal-person-part")

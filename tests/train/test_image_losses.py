@@ -8,7 +8,7 @@ import torch
 from figureground.errors import RecipeError
 from figureground.labels import LabelTree
 from figureground.losses import gated_potts
-from figureground.train.recipe import Loss
+from figureground.train.specs import Loss
 from figureground.train.terms import build_terms
 
 

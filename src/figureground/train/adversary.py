@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from figureground.losses.critic import SEGAN_WIDTHS, Critic, class_shares, critic_loss, masked, segmenter_loss
-from figureground.train.recipe import CriticSpec
+from figureground.train.specs import CriticSpec
 
 
 class Adversary:

@@ -22,6 +22,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from figureground import images
 from figureground.errors import RecipeError
+from figureground.networks.blocks.depthwise import quick_depthwise
 from figureground.networks.heads import HeadedNetwork
 from figureground.networks.published import load_published
 from figureground.networks.registry import without_weights
@@ -96,6 +97,7 @@ def build_model(recipe: Recipe) -> ImageNetwork:
     model = ImageNetwork(recipe.network, recipe.head, recipe.tree)
     if recipe.network.weights is not None:
         _load(model, recipe.network.weights, partial=recipe.network.partial)
+    quick_depthwise(model)
     return model.to(memory_format=torch.channels_last) if recipe.schedule.channels_last else model
 
 

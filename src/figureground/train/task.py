@@ -18,7 +18,8 @@ from figureground.networks.heads import with_head
 from figureground.train.adversary import Adversary
 from figureground.train.feed import Photo
 from figureground.train.outputs import AUXILIARY, output_names, outputs_of
-from figureground.train.recipe import Head, Network, Optimize, Recipe
+from figureground.train.recipe import Recipe
+from figureground.train.specs import Head, Network, Optimize
 from figureground.train.terms import build_terms
 
 

@@ -13,7 +13,7 @@ import torch
 from figureground.errors import RecipeError, suggest
 from figureground.labels import LabelTree
 from figureground.losses import LOSSES
-from figureground.train.recipe import Loss
+from figureground.train.specs import Loss
 
 
 @dataclass(frozen=True)

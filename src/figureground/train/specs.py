@@ -1,0 +1,127 @@
+"""The sections of a recipe below its first level, each typed; docs/training.md explains every key.
+
+Nothing is on that the recipe does not turn on: the default of every method is not to be there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from figureground.data.specs import SourceSpec, Stage, Strict
+
+Triple = tuple[float, float, float]
+
+
+class Data(Strict):
+    """Where the pictures are and how they are mixed."""
+
+    root: Path
+    sources: tuple[SourceSpec, ...] = Field(min_length=1)
+    samples_per_epoch: int = Field(default=4000, gt=0)
+    workers: int = Field(default=1, ge=0)
+
+
+class Network(Strict):
+    """A registered network by name, with its options."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    weights: Path | None = None
+    """Where to start: a safetensors file of an earlier run, or another library's (`hub:owner/name`)."""
+    partial: bool = False
+    """Copy from `weights` what fits and start the rest anew, where the earlier network had other parts or labels."""
+    mean: Triple = (0.485, 0.456, 0.406)
+    std: Triple = (0.229, 0.224, 0.225)
+    """Subtracted from, and dividing, the red, green and blue of a picture between 0 and 1."""
+
+    @model_validator(mode="after")
+    def _without_leaves(self) -> Network:
+        if "leaves" in self.options:
+            raise ValueError("the number of leaves comes from 'labels', leave 'options.leaves' away")
+        return self
+
+
+class Head(Strict):
+    """What the network's last maps mean, by name, with its options; docs/hierarchical.md tells them."""
+
+    name: str = "leaves"
+    options: dict[str, Any] = Field(default_factory=dict)
+    embedding: dict[str, Any] | None = None
+    """Options of a pixel embedding beside the head, `{}` for the defaults."""
+
+
+class Loss(Strict):
+    """A loss by name, its weight in the sum and its options."""
+
+    name: str
+    weight: float = Field(default=1.0, ge=0)
+    ramp: float = Field(default=0.0, ge=0, le=1)
+    """Share of the training over which the weight rises from 0, along half a cosine."""
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Distill(Strict):
+    """A teacher's run folder, whose logits the network also learns from."""
+
+    run: Path
+    weight: float = Field(default=1.0, gt=0)
+    temperature: float = Field(default=1.0, gt=0)
+
+
+class CriticSpec(Strict):
+    """A critic that learns to tell predicted masks from true ones while the network learns to satisfy it."""
+
+    mode: Literal["multiscale_l1", "hinge", "bce"] = "multiscale_l1"
+    weight: float = Field(default=0.1, gt=0)
+    start: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the training before the critic comes in."""
+    widths: Annotated[tuple[Annotated[int, Field(gt=0)], ...] | None, Field(min_length=1, max_length=6)] = None
+    """Channels of its levels; SegAN's own six unless given, which are heavy on a CPU."""
+    classes: Literal["all", "leaves"] = "all"
+    per_level: bool = True
+    learning_rate: float = Field(default=2e-4, gt=0)
+    clamp: Annotated[float, Field(gt=0)] | None = 0.05
+    """Largest size of any of its weights; null for no limit."""
+
+
+class Optimize(Strict):
+    """AdamW with one cycle of the learning rate (Smith, arXiv:1708.07120)."""
+
+    learning_rate: float = Field(default=1e-3, gt=0)
+    encoder_factor: float = Field(default=1.0, gt=0)
+    """The encoder's learning rate, as a factor of the decoder's."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Share of the training after which the learning rate is highest."""
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    """Largest norm of a step's gradient; longer ones are shortened to it."""
+
+
+class Schedule(Strict):
+    """How long, in what batches, at what precision."""
+
+    epochs: int = Field(default=10, gt=0)
+    batch_size: int = Field(default=16, gt=0)
+    stages: tuple[Stage, ...] = (Stage(sizes=(256,)),)
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    channels_last: bool = False
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Decay per step of the moving average of the weights; 0 is off."""
+    validate_every: int = Field(default=1, gt=0)
+    """Epochs between validations; the last epoch is always validated."""
+
+    @model_validator(mode="after")
+    def _covered(self) -> Schedule:
+        if min((stage.start for stage in self.stages), default=1) > 0:
+            raise ValueError("one of the stages must start at 0")
+        return self
+
+
+class SizingSpec(Strict):
+    """The size at which the network sees a whole photo: keep the aspect, about `area` pixels, sides in multiples."""
+
+    area: int = Field(default=256 * 256, gt=0)
+    multiple: int = Field(default=32, gt=0)
