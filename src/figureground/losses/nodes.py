@@ -1,4 +1,4 @@
-"""What the losses on node logits share: the tables of the tree on the right device, pixels as columns, minima along it.
+"""What the losses on node logits share: the tables of the tree on the right device, pixels as columns.
 
 Node logits are (N, V, H, W) in the channel order of `figureground.labels.nodes`: leaves, inner nodes, background. Their
 number tells how the background is scored. Inside the losses they are (V, P), one row for each node and one column for
@@ -7,6 +7,7 @@ each pixel, because then all that is done along the tree is done to whole rows.
 
 from __future__ import annotations
 
+import itertools
 from functools import lru_cache
 
 import torch
@@ -14,9 +15,6 @@ import torch
 from figureground.errors import RecipeError
 from figureground.labels import LabelTree
 from figureground.labels.nodes import Background, NodeLayout, node_layout
-
-_FREE = 1e4
-"""A score whose loss is exactly zero."""
 
 
 def layout_of(nodes: torch.Tensor, labels: LabelTree) -> NodeLayout:
@@ -39,13 +37,13 @@ class NodeTables:
 
     Attributes:
         inside: (V, 256) bool, `NodeLayout.inside` the other way round.
-        sign: (V, 256) float32, 1 inside, -1 outside, 0 where the value does not tell.
-        free: (V, 256) float32, 0 where it tells, else a score so high that it costs nothing and is no minimum.
+        known: (V, 256) float32 of 0 and 1, `NodeLayout.known` the other way round.
         counted: (256,) float32 of 0 and 1, whether a target value tells anything.
         depths: `NodeLayout.depths`.
-        by_depth: `NodeLayout.by_depth`.
-        parent_places: `NodeLayout.parent_places`.
-        child_places: `NodeLayout.child_places`.
+        order: (V,) the channels by depth, from the roots down; what follows numbers them in that order.
+        place: (V,) where each channel stands in `order`.
+        climbs: for each depth below the roots, its rows and (n,) their parents.
+        descents: for each depth but the last, its inner nodes (n,) and their children (n, most).
         siblings: `NodeLayout.siblings`.
         groups: `NodeLayout.groups`.
     """
@@ -55,14 +53,20 @@ class NodeTables:
             return torch.as_tensor(array, device=device)
 
         self.layout = layout
-        self.inside, known = moved(layout.inside.T.copy()), moved(layout.known.T.copy())
-        self.sign = torch.where(self.inside, 1.0, -1.0) * known
-        self.free = torch.where(known, 0.0, _FREE)
-        self.counted = known.any(0).float()
+        self.inside, self.known = moved(layout.inside.T.copy()), moved(layout.known.T.copy()).float()
+        self.counted = self.known.amax(0)
         self.depths = moved(layout.depths)
-        self.by_depth = [moved(channels) for channels in layout.by_depth]
-        self.parent_places = [moved(places) for places in layout.parent_places]
-        self.child_places = [(moved(nodes), moved(children)) for nodes, children in layout.child_places]
+        self.order = torch.cat([moved(channels) for channels in layout.by_depth])
+        self.place = self.order.argsort()
+        starts = [0, *itertools.accumulate(len(channels) for channels in layout.by_depth)]
+        self.climbs = [
+            (slice(starts[depth + 1], starts[depth + 2]), starts[depth] + moved(parents))
+            for depth, parents in enumerate(layout.parent_places)
+        ]
+        self.descents = [
+            (starts[depth] + moved(inner), starts[depth + 1] + moved(children))
+            for depth, (inner, children) in enumerate(layout.child_places)
+        ]
         self.siblings, self.groups = moved(layout.siblings), moved(layout.groups)
 
 
@@ -76,21 +80,3 @@ def as_rows(nodes: torch.Tensor) -> torch.Tensor:
     """(N, V, H, W) -> (V, P) in float32 or more: bfloat16 can neither sum over pixels nor tell scores near 1 apart."""
     wide = nodes.to(torch.promote_types(nodes.dtype, torch.float32))
     return wide.transpose(0, 1).reshape(nodes.shape[1], -1)
-
-
-def least_above(levels: list[torch.Tensor], tables: NodeTables) -> list[torch.Tensor]:
-    """Rows of each depth -> the least value on the way from each node up to its root, the node included."""
-    found = levels[:1]
-    for rows, parents in zip(levels[1:], tables.parent_places, strict=True):
-        found.append(torch.minimum(rows, found[-1].index_select(0, parents)))
-    return found
-
-
-def least_below(levels: list[torch.Tensor], tables: NodeTables) -> list[torch.Tensor]:
-    """Rows of each depth -> the least value in the subtree of each node, the node included."""
-    found = levels[-1:]
-    for rows, (nodes, children) in zip(levels[-2::-1], tables.child_places[::-1], strict=True):
-        lowest = found[-1].index_select(0, children.flatten()).view(*children.shape, -1).amin(1)
-        lowest = torch.minimum(rows.index_select(0, nodes), lowest)
-        found.append(lowest if len(nodes) == len(rows) else rows.index_copy(0, nodes, lowest))
-    return found[::-1]

@@ -15,26 +15,23 @@ import torch
 
 from figureground.errors import RecipeError
 from figureground.labels import LabelTree
-from figureground.losses.background import IGNORE, with_background
+from figureground.losses.background import with_background
+from figureground.losses.path_cross_entropy import summed_cross_entropy
 from figureground.losses.pixel import near_boundary
-
-_NEVER = -1e4
-"""Added to the log-probability of what a pixel cannot be; finite, so that a pixel that is nothing has a gradient."""
 
 
 @dataclass(frozen=True)
 class _Tables:
     """The tree as lookups by target value; row 256 - 1 and values that no node has are 'not counted'.
 
-    levels: (levels, 256) int64: the target value of the node at that level, `IGNORE` where it is not known.
-    barred: (256, 1 + leaves) float32: 0 for background and leaves that a pixel of that value may be, else very low.
+    rows: (levels, 256) int64: 0 for background, 1 + the row in `members` of the node at that level, -1 where it is not
+        known.
     inside: (256, nodes) float32: 1 where the pixel is in the node.
     known: (256, nodes) float32: 1 where that is known.
     members: (nodes, leaves) float32, `LabelTree.node_leaf_matrix`.
     """
 
-    levels: torch.Tensor
-    barred: torch.Tensor
+    rows: torch.Tensor
     inside: torch.Tensor
     known: torch.Tensor
     members: torch.Tensor
@@ -44,15 +41,13 @@ class _Tables:
 def _tables(labels: LabelTree, device: torch.device) -> _Tables:
     values = labels.mask_values()
     members = labels.node_leaf_matrix()
-    nodes, leaves = members.shape
-    levels = np.full((labels.depth, 256), IGNORE)
-    barred = np.full((256, 1 + leaves), _NEVER, np.float32)
+    nodes = len(members)
+    rows = np.full((labels.depth, 256), -1)
     inside = np.zeros((256, nodes), np.float32)
     known = np.zeros((256, nodes), np.float32)
-    levels[:, 0], barred[0, 0], known[0] = 0, 0, 1
+    rows[:, 0], known[0] = 0, 1
     for node, name in enumerate(labels.names):
         value, below = values[name], members[node] > 0
-        barred[value, 1:][below] = 0
         # A node is decided where it has all of the leaves that the pixel may be, or none of them.
         covered = members[:, below].sum(1)
         inside[value] = covered == below.sum()
@@ -60,8 +55,8 @@ def _tables(labels: LabelTree, device: torch.device) -> _Tables:
         for level in range(labels.depth):
             for above in labels.level(level):
                 if inside[value][labels.index(above.name)]:
-                    levels[level, value] = values[above.name]
-    tensors = (levels.astype(np.int64), barred, inside, known, members)
+                    rows[level, value] = 1 + labels.index(above.name)
+    tensors = (rows.astype(np.int64), inside, known, members)
     return _Tables(*(torch.from_numpy(table).to(device) for table in tensors))
 
 
@@ -93,18 +88,17 @@ def tree_cross_entropy(
     """
     weights = _checked_weights(level_weights, labels.depth)
     tables = _tables(labels, logits.device)
-    scores = with_background(logits).permute(0, 2, 3, 1).log_softmax(-1)
-    emphasis = torch.ones((), device=logits.device)
+    wide = logits.to(torch.promote_types(logits.dtype, torch.float32)).flatten(2)
+    flat = target.flatten(1)
+    emphasis = torch.ones_like(flat, dtype=wide.dtype)
     if boundary_weight > 0:
-        emphasis = 1 + boundary_weight * near_boundary(target, boundary_width)
-    total = torch.zeros((), device=logits.device)
-    for weight, values in zip(weights, tables.levels, strict=True):
-        if weight > 0:
-            at_level = values[target]
-            counted = (at_level != IGNORE).float()
-            losses = -torch.logsumexp(scores + tables.barred[at_level], -1) * counted
-            total = total + weight * (losses * emphasis).sum() / (counted * emphasis).sum().clamp(min=1)
-    return total
+        emphasis = 1 + boundary_weight * near_boundary(target, boundary_width).flatten(1)
+    used = [level for level, weight in enumerate(weights) if weight > 0]
+    rows = tables.rows[used].index_select(1, flat.flatten()).view(len(used), *flat.shape)
+    counted = emphasis * (rows >= 0)
+    totals = counted.sum((1, 2), keepdim=True).clamp(min=1)
+    shares = wide.new_tensor([weights[level] for level in used]).view(-1, 1, 1) / totals
+    return summed_cross_entropy(wide, rows.clamp_(min=0), counted * shares, tables.members.to(wide.dtype))
 
 
 def _checked_weights(weights: tuple[float, ...] | None, levels: int) -> list[float]:

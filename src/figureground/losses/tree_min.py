@@ -13,14 +13,14 @@ Minima are taken of logits, which is the same as of sigmoids and exact in float3
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from torch.nn import functional as F
 
 from figureground.errors import RecipeError, suggest
 from figureground.labels import LabelTree
-from figureground.losses.nodes import NodeTables, as_rows, layout_of, least_above, least_below, tables_of
+from figureground.losses.node_focal_sum import summed_node_focal
+from figureground.losses.nodes import NodeTables, layout_of, tables_of
 
 Reduction = Literal["sum_nodes", "level_mean"]
 
@@ -49,11 +49,7 @@ def node_focal(
     Raises:
         RecipeError: a number of channels that does not fit the tree, or an unknown reduction.
     """
-    tables, flat = tables_of(layout_of(nodes, labels), nodes.device), target.flatten()
-    sign, free = tables.sign.index_select(1, flat), tables.free.index_select(1, flat)
-    weight = None if alpha is None else torch.where(sign > 0, alpha, 1 - alpha)
-    of_node = _summed_focal(torch.addcmul(free, as_rows(nodes), sign), gamma, weight)
-    return _reduced(of_node, flat, tables, reduction)
+    return _mean(nodes, target, labels, gamma, reduction, alpha=alpha, agree=False)
 
 
 def tree_min(
@@ -76,61 +72,35 @@ def focal_tree_min(
     reduction: Reduction = "sum_nodes",
 ) -> torch.Tensor:
     """Focal loss of the nodes on scores that agree along the tree; see the module's text. Args as of `node_focal`."""
-    tables, flat = tables_of(layout_of(nodes, labels), nodes.device), target.flatten()
-    rows = as_rows(nodes)
-    signs = [tables.sign[channels].index_select(1, flat) for channels in tables.by_depth]
-    # With the sign changed where the pixel is outside, high is right everywhere, and the least above and the highest
-    # below both become a minimum.
-    right = [
-        torch.addcmul(tables.free[channels].index_select(1, flat), rows.index_select(0, channels), sign)
-        for channels, sign in zip(tables.by_depth, signs, strict=True)
-    ]
-    above, below = least_above(right, tables), least_below(right, tables)
-    of_node = [
-        _summed_focal(up if up is down else torch.where(sign > 0, up, down), gamma)
-        for sign, up, down in zip(signs, above, below, strict=True)
-    ]
-    order = torch.cat(tables.by_depth)
-    return _reduced(torch.cat(of_node)[order.argsort()], flat, tables, reduction)
+    return _mean(nodes, target, labels, gamma, reduction, agree=True)
 
 
-def _summed_focal(right: torch.Tensor, gamma: float, weight: torch.Tensor | None = None) -> torch.Tensor:
-    """(V, P) -> (V,), -(1 - p)^gamma log p of p = sigmoid(right), summed over the pixels."""
-    summed: torch.Tensor = _SummedFocal.apply(right, gamma, weight)
-    return summed
+def _mean(
+    nodes: torch.Tensor,
+    target: torch.Tensor,
+    labels: LabelTree,
+    gamma: float,
+    reduction: str,
+    *,
+    alpha: float | None = None,
+    agree: bool,
+) -> torch.Tensor:
+    tables = tables_of(layout_of(nodes, labels), nodes.device)
+    wide = nodes.to(torch.promote_types(nodes.dtype, torch.float32)).flatten(2)
+    flat = target.flatten(1)
+    weights = tables.known.to(wide.dtype) * _shares(tables, reduction).to(wide.dtype).unsqueeze(1)
+    if alpha is not None:
+        weights = weights * torch.where(tables.inside, alpha, 1 - alpha)
+    total = summed_node_focal(wide, flat, weights, tables, gamma=gamma, agree=agree)
+    return total / tables.counted[flat].sum().clamp(min=1)
 
 
-class _SummedFocal(torch.autograd.Function):
-    """The sum and its slope in one walk over the pixels: a third of the passes that autograd would make.
-
-    The slope of a pixel is (1 - p)^gamma (gamma p log p + p - 1). log p and 1 - p stay exact where p is near 0 or 1.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, right: torch.Tensor, gamma: float, weight: torch.Tensor | None) -> torch.Tensor:
-        log_p = F.logsigmoid(right)
-        miss = torch.exp(log_p - right)
-        factor = miss**gamma if gamma else torch.ones_like(miss)
-        if weight is not None:
-            factor = factor * weight
-        if ctx.needs_input_grad[0]:
-            slope = torch.addcmul(log_p, log_p, miss, value=-1).mul_(gamma).sub_(miss).mul_(factor)
-            ctx.save_for_backward(slope)
-        return factor.mul_(log_p).sum(1).neg_()
-
-    @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        (slope,) = ctx.saved_tensors
-        return slope * grads[0][:, None], None, None
-
-
-def _reduced(of_node: torch.Tensor, flat: torch.Tensor, tables: NodeTables, reduction: str) -> torch.Tensor:
-    """(V,) sums over the pixels -> the loss."""
-    pixels = tables.counted[flat].sum().clamp(min=1)
+def _shares(tables: NodeTables, reduction: str) -> torch.Tensor:
+    """(V,) what each node counts."""
     if reduction == "sum_nodes":
-        return of_node.sum() / pixels
+        return torch.ones(len(tables.depths), device=tables.depths.device)
     if reduction == "level_mean":
-        return (of_node / torch.bincount(tables.depths)[tables.depths]).sum() / pixels
+        return 1 / torch.bincount(tables.depths)[tables.depths].double()
     raise RecipeError(
         f"no reduction is called {reduction!r}", remedy=suggest(str(reduction), ["sum_nodes", "level_mean"])
     )
