@@ -11,7 +11,7 @@ import torch
 from figureground.errors import NetworkError
 from figureground.export import export_run
 from figureground.train import Recipe, build_model, load_run, run
-from figureground.train.task import _parameter_groups
+from figureground.train.optimizers import parameter_groups
 
 STEPS = ["schedule.epochs=1", "data.samples_per_epoch=8"]
 NETWORKS = {
@@ -61,8 +61,7 @@ def test_two_steps_and_a_validation(trained, library):
 def test_the_pretrained_part_has_a_learning_rate_of_its_own(tiny_recipe, library):
     recipe = Recipe.read(tiny_recipe, [*NETWORKS[library], "optimize.encoder_factor=0.1"])
     rates = {
-        group["name"].partition(",")[0]: group["lr"]
-        for group in _parameter_groups(build_model(recipe), recipe.optimize)
+        group["name"].partition(",")[0]: group["lr"] for group in parameter_groups(build_model(recipe), recipe.optimize)
     }
     assert rates == {"encoder": pytest.approx(1e-4), "decoder": pytest.approx(1e-3)}
 

@@ -12,8 +12,9 @@ from torch import nn
 from figureground.errors import NetworkError, RecipeError
 from figureground.networks import create
 from figureground.train import Recipe, build_model, load_run, run
+from figureground.train.optimizers import parameter_groups
 from figureground.train.outputs import output_names, outputs_of
-from figureground.train.task import SegmentationTask, _parameter_groups
+from figureground.train.task import SegmentationTask
 from figureground.train.weights import is_published, save_weights
 
 UNET = {"name": "unet_timm", "options": {"encoder": "mobilenetv2_035", "widths": [8, 8, 8, 8, 8]}}
@@ -83,7 +84,7 @@ def test_tables_and_queries_do_not_decay(values, recipe_file):
     model = build_model(recipe)
     kept = {
         id(p)
-        for group in _parameter_groups(model, recipe.optimize)
+        for group in parameter_groups(model, recipe.optimize)
         if not group["weight_decay"]
         for p in group["params"]
     }

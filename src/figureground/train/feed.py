@@ -69,7 +69,8 @@ class Feed(L.LightningDataModule):
         sampler = MixtureSampler(
             [len(source) for source in self.training],
             [spec.weight for spec in recipe.data.sources],
-            samples=recipe.data.samples_per_epoch,
+            # Whole steps: the gradient of a last, shorter one would count less.
+            samples=recipe.data.samples_per_epoch // recipe.samples_per_step * recipe.samples_per_step,
             batch_size=recipe.schedule.batch_size,
             stages=recipe.schedule.stages,
             epochs=recipe.schedule.epochs,

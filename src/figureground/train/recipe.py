@@ -47,9 +47,16 @@ class Recipe(Strict):
             raise ValueError(f"two sources have one name: {', '.join(names)}")
         if not any(source.weight for source in self.data.sources):
             raise ValueError("every source has the weight 0")
-        if self.data.samples_per_epoch < self.schedule.batch_size:
-            raise ValueError("data.samples_per_epoch is less than one batch (schedule.batch_size)")
+        if self.data.samples_per_epoch < self.samples_per_step:
+            raise ValueError(
+                "data.samples_per_epoch is less than one batch (schedule.batch_size), times optimize.accumulate"
+            )
         return self
+
+    @property
+    def samples_per_step(self) -> int:
+        """Crops that one step of the optimiser learns from: those of a batch, or of all batches it accumulates."""
+        return self.schedule.batch_size * self.optimize.accumulate
 
     @classmethod
     def read(cls, path: Path, overrides: list[str] | None = None) -> Recipe:

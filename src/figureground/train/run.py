@@ -165,6 +165,7 @@ def _trainer(recipe: Recipe, folder: Path) -> L.Trainer:
         max_epochs=schedule.epochs,
         precision=schedule.precision,
         gradient_clip_val=recipe.optimize.clip_norm,
+        accumulate_grad_batches=recipe.optimize.accumulate,
         callbacks=callbacks,
         logger=[
             LongCsv(folder / "metrics.csv"),

@@ -88,16 +88,42 @@ class CriticSpec(Strict):
 
 
 class Optimize(Strict):
-    """AdamW with one cycle of the learning rate (Smith, arXiv:1708.07120)."""
+    """The optimiser, its learning rate over the training, and which parameters it moves."""
 
+    name: Literal["adamw", "sgd"] = "adamw"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Of SGD."""
+    nesterov: bool = False
+    """Of SGD."""
     learning_rate: float = Field(default=1e-3, gt=0)
     encoder_factor: float = Field(default=1.0, gt=0)
     """The encoder's learning rate, as a factor of the decoder's."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """The learning rate of each of the encoder's stages, as a factor of the next deeper one's."""
     weight_decay: float = Field(default=0.01, ge=0)
-    warmup: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    schedule: Literal["one_cycle", "poly", "cosine", "constant"] = "one_cycle"
+    power: float = Field(default=0.9, gt=0)
+    """Of the schedule poly."""
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the training after which the learning rate is highest."""
     clip_norm: Annotated[float, Field(gt=0)] | None = None
     """Largest norm of a step's gradient; longer ones are shortened to it."""
+    accumulate: int = Field(default=1, gt=0)
+    """Batches whose gradients make up one step."""
+    freeze: tuple[str, ...] = ()
+    """Parts that do not learn: `encoder`, or the paths of modules of the network."""
+    freeze_stages: int = Field(default=0, ge=0)
+    """How many stages of the encoder, from its stem on, do not learn."""
+    freeze_until: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the training, in whole epochs, after which they learn as well."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Optimize:
+        if self.schedule == "one_cycle" and self.warmup == 0:
+            raise ValueError("one_cycle needs a 'warmup' above 0; cosine does without")
+        if self.nesterov and (self.name != "sgd" or self.momentum == 0):
+            raise ValueError("'nesterov' needs the name sgd and a 'momentum' above 0")
+        return self
 
 
 class Schedule(Strict):

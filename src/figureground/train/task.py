@@ -17,9 +17,11 @@ from figureground.metrics import BinaryReport, TreeCounts
 from figureground.networks.heads import with_head
 from figureground.train.adversary import Adversary
 from figureground.train.feed import Photo
+from figureground.train.freezing import Frozen
+from figureground.train.optimizers import build_optimizer, build_schedule, parameter_groups
 from figureground.train.outputs import AUXILIARY, output_names, outputs_of
 from figureground.train.recipe import Recipe
-from figureground.train.specs import Head, Network, Optimize
+from figureground.train.specs import Head, Network
 from figureground.train.terms import build_terms
 
 
@@ -75,6 +77,9 @@ class SegmentationTask(L.LightningModule):
             if AUXILIARY not in model.gives:
                 raise RecipeError("aux_weight goes with the head leaves alone", remedy="leave aux_weight or head away")
             self.wanted.add(AUXILIARY)
+        # Asked for here, because what a network cannot do has to be said before there is a run folder.
+        parameter_groups(model, recipe.optimize)
+        self.frozen = Frozen(model, recipe.optimize, recipe.schedule.epochs)
         # In a tuple, so that the teacher is neither trained nor averaged nor saved with the student.
         self.teacher = (teacher,)
         self.adversary: Adversary | None = None
@@ -91,8 +96,12 @@ class SegmentationTask(L.LightningModule):
             self.teacher[0].to(self.device)
 
     def on_train_epoch_start(self) -> None:
-        """Seed what networks draw (dropout) by the epoch, so that a resumed run draws what this one would have."""
+        """Seed what networks draw (dropout) by the epoch, so that a resumed run draws what this one would have.
+
+        What the recipe freezes goes by the epoch as well.
+        """
         torch.manual_seed(self.recipe.seed * 100_003 + self.current_epoch)
+        self.frozen.apply(self.model, self.current_epoch)
 
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> torch.Tensor:
         """Weighted sum of the losses of one batch."""
@@ -205,38 +214,8 @@ class SegmentationTask(L.LightningModule):
         return summary
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW without decay on norms and biases, one cycle of the learning rate."""
-        optimize = self.recipe.optimize
-        groups = _parameter_groups(self.model, optimize)
-        optimizer = torch.optim.AdamW(groups)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=[group["lr"] for group in groups],
-            total_steps=int(self.trainer.estimated_stepping_batches),
-            pct_start=optimize.warmup,
-            cycle_momentum=False,
-        )
+        """The recipe's optimiser, and its learning rate from step to step."""
+        optimizer = build_optimizer(self.model, self.recipe.optimize)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = build_schedule(optimizer, self.recipe.optimize, steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-_TABLES = (".bias_table", ".queries")
-"""Vectors that are looked up or learned as such, not multiplied with features: they do not decay."""
-
-
-def _parameter_groups(model: nn.Module, optimize: Optimize) -> list[dict[str, Any]]:
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    encoders = [".encoder."]
-    for module in model.modules():
-        encoders += getattr(module, "encoders", ())  # what networks of other libraries call theirs
-    for name, parameter in model.named_parameters():
-        decays = parameter.ndim > 1 and not name.endswith(_TABLES)
-        groups.setdefault((any(path in name for path in encoders), decays), []).append(parameter)
-    return [
-        {
-            "name": f"{'encoder' if in_encoder else 'decoder'}, {'decayed' if decays else 'not decayed'}",
-            "params": parameters,
-            "lr": optimize.learning_rate * (optimize.encoder_factor if in_encoder else 1.0),
-            "weight_decay": optimize.weight_decay if decays else 0.0,
-        }
-        for (in_encoder, decays), parameters in groups.items()
-    ]
