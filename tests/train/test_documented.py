@@ -10,10 +10,12 @@ import pytest
 from figureground.data import Augment, SourceSpec, Stage
 from figureground.losses import LOSSES
 from figureground.train import Recipe
-from figureground.train.specs import CriticSpec, Data, Distill, Head, Loss, Network, Optimize, Schedule
+from figureground.train.specs import CriticSpec, Data, Distill, EarlyStop, Head, Loss, Network, Optimize, Schedule
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
-SECTIONS = [CriticSpec, Recipe, Data, SourceSpec, Network, Head, Loss, Distill, Augment, Optimize, Schedule, Stage]
+SECTIONS = [
+    Augment, CriticSpec, Data, Distill, EarlyStop, Head, Loss, Network, Optimize, Recipe, Schedule, SourceSpec, Stage,
+]  # fmt: skip
 
 
 def test_the_example_is_a_recipe(tmp_path, monkeypatch):

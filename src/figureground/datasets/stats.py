@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground import images
+from figureground.datasets.balance import median_frequency
 from figureground.datasets.check import IGNORE
 from figureground.datasets.folders import Split
 from figureground.datasets.masks import read_values
@@ -41,18 +42,10 @@ class SplitStats:
     def class_weights(self) -> list[float | None]:
         """Weights of background and each leaf that balance them, as `class_weights` of a loss takes them.
 
-        Median frequency balancing (arXiv:1411.4734): a class's frequency is its share of the pixels of those masks in
-        which it is, and its weight is the median of all frequencies divided by its own. None for a class that is in
-        no mask.
+        By `median_frequency`; None for a class that is in no mask.
         """
         leaves = [1 + self.labels.index(leaf.name) for leaf in self.labels.leaves]
-        of_classes = self.pixels[:, [0, *leaves]]
-        in_mask = of_classes > 0
-        around = (in_mask * of_classes.sum(1, keepdims=True)).sum(0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            frequency = of_classes.sum(0) / around
-            weights = np.nanmedian(frequency) / frequency if in_mask.any() else frequency
-        return [float(weight) if np.isfinite(weight) else None for weight in weights]
+        return median_frequency(self.pixels[:, [0, *leaves]])
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, ready for JSON; the class weights in the order of background and leaves."""

@@ -17,7 +17,18 @@ from pydantic import Field, ValidationError, model_validator
 from figureground.data.specs import Augment, SourceSpec, Stage, Strict
 from figureground.errors import RecipeError, suggest
 from figureground.labels import LabelTree
-from figureground.train.specs import CriticSpec, Data, Distill, Head, Loss, Network, Optimize, Schedule, SizingSpec
+from figureground.train.specs import (
+    CriticSpec,
+    Data,
+    Distill,
+    EarlyStop,
+    Head,
+    Loss,
+    Network,
+    Optimize,
+    Schedule,
+    SizingSpec,
+)
 
 
 class Recipe(Strict):
@@ -194,6 +205,7 @@ def _fields_at(parents: tuple[str, ...]) -> list[str]:
         "augment": Augment,
         "optimize": Optimize,
         "schedule": Schedule,
+        "early_stopping": EarlyStop,
         "stages": Stage,
         "sizing": SizingSpec,
     }

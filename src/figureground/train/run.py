@@ -27,12 +27,14 @@ from figureground.networks.heads import HeadedNetwork
 from figureground.networks.published import load_published
 from figureground.networks.registry import without_weights
 from figureground.networks.transfer import read_tensors, transfer
+from figureground.train.balance import as_measured_before, measured
 from figureground.train.callbacks import DrawPredictions, KeepBest, SaveProgress
 from figureground.train.disk import DrawDisk
 from figureground.train.failures import plain_failures
 from figureground.train.feed import Feed
 from figureground.train.logs import LongCsv
 from figureground.train.recipe import Recipe
+from figureground.train.stopping import StopEarly
 from figureground.train.task import ImageNetwork, SegmentationTask
 from figureground.train.weights import is_published, load_weights
 
@@ -58,10 +60,13 @@ def run(
     """
     recipe = Recipe.read(Path(recipe_path), overrides)
     folder = output or Path("runs") / recipe.name
+    if resume and (folder / "recipe.yaml").exists():
+        recipe = as_measured_before(recipe, Recipe.read(folder / "recipe.yaml"))
     _check_folder(folder, recipe, resume)
     torch.set_flush_denormal(True)
     L.seed_everything(recipe.seed, workers=True, verbose=False)
     feed = Feed(recipe)
+    recipe = measured(recipe, feed.training)
     task = SegmentationTask(recipe, build_model(recipe), _teacher(recipe))
     with plain_failures(folder), warnings.catch_warnings():
         # Lightning's advice on workers and intervals would drown the lines that say how the run goes.
@@ -160,6 +165,8 @@ def _trainer(recipe: Recipe, folder: Path) -> L.Trainer:
     ]
     if schedule.ema > 0:
         callbacks.append(EMAWeightAveraging(decay=schedule.ema))
+    if schedule.early_stopping is not None:
+        callbacks.append(StopEarly(schedule.early_stopping))
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     return L.Trainer(
         max_epochs=schedule.epochs,

@@ -126,6 +126,15 @@ class Optimize(Strict):
         return self
 
 
+class EarlyStop(Strict):
+    """When to stop before the last epoch."""
+
+    patience: int = Field(default=5, gt=0)
+    """Validations in a row without a better score."""
+    min_delta: float = Field(default=0.0, ge=0)
+    """By how much a better score is better at least."""
+
+
 class Schedule(Strict):
     """How long, in what batches, at what precision."""
 
@@ -138,6 +147,9 @@ class Schedule(Strict):
     """Decay per step of the moving average of the weights; 0 is off."""
     validate_every: int = Field(default=1, gt=0)
     """Epochs between validations; the last epoch is always validated."""
+    early_stopping: EarlyStop | None = None
+    compile: bool = False
+    """Compile the network's pass with torch.compile."""
 
     @model_validator(mode="after")
     def _covered(self) -> Schedule:

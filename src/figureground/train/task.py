@@ -19,7 +19,7 @@ from figureground.train.adversary import Adversary
 from figureground.train.feed import Photo
 from figureground.train.freezing import Frozen
 from figureground.train.optimizers import build_optimizer, build_schedule, parameter_groups
-from figureground.train.outputs import AUXILIARY, output_names, outputs_of
+from figureground.train.outputs import AUXILIARY, compile_network, output_names, outputs_of
 from figureground.train.recipe import Recipe
 from figureground.train.specs import Head, Network
 from figureground.train.terms import build_terms
@@ -77,6 +77,8 @@ class SegmentationTask(L.LightningModule):
             if AUXILIARY not in model.gives:
                 raise RecipeError("aux_weight goes with the head leaves alone", remedy="leave aux_weight or head away")
             self.wanted.add(AUXILIARY)
+        if recipe.schedule.compile:
+            compile_network(model.network, self.wanted)
         # Asked for here, because what a network cannot do has to be said before there is a run folder.
         parameter_groups(model, recipe.optimize)
         self.frozen = Frozen(model, recipe.optimize, recipe.schedule.epochs)
