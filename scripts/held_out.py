@@ -54,7 +54,8 @@ def main() -> None:
     arguments = parser.parse_args()
     recipe = Recipe.read(arguments.recipe)
     for spec in recipe.data.sources:
-        if spec.hold_out > 0 and (source := build_source(spec, recipe.data.root, held=True, labels=recipe.tree)):
+        options = {"held": True, "labels": recipe.tree, "folds": recipe.data.folds}
+        if spec.hold_out > 0 and (source := build_source(spec, recipe.data.root, **options)):
             print(f"{spec.name}: {lay_out(source, arguments.folder / spec.name)} photos")
 
 

@@ -7,15 +7,28 @@ from pathlib import Path
 
 import pytest
 
-from figureground.data import Augment, SourceSpec, Stage
+from figureground.data import Augment, Folds, SourceSpec, Stage
 from figureground.losses import LOSSES
 from figureground.train import Recipe
 from figureground.train.specs import CriticSpec, Data, Distill, EarlyStop, Head, Loss, Network, Optimize, Schedule
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 SECTIONS = [
-    Augment, CriticSpec, Data, Distill, EarlyStop, Head, Loss, Network, Optimize, Recipe, Schedule, SourceSpec, Stage,
-]  # fmt: skip
+    Augment,
+    CriticSpec,
+    Data,
+    Distill,
+    EarlyStop,
+    Folds,
+    Head,
+    Loss,
+    Network,
+    Optimize,
+    Recipe,
+    Schedule,
+    SourceSpec,
+    Stage,
+]
 
 
 def test_the_example_is_a_recipe(tmp_path, monkeypatch):

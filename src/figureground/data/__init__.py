@@ -3,7 +3,7 @@
 from figureground.data.build import build_source, build_sources
 from figureground.data.mixture import Draw, Mixture, MixtureSampler
 from figureground.data.sources import CompositeSource, EmptySource, PairSource, Sample, Source, picture_files
-from figureground.data.specs import Augment, SourceSpec, Stage
+from figureground.data.specs import Augment, Folds, SourceSpec, Stage
 from figureground.data.transforms import augmented
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "CompositeSource",
     "Draw",
     "EmptySource",
+    "Folds",
     "Mixture",
     "MixtureSampler",
     "PairSource",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 
 from figureground.data.sources import (
@@ -12,31 +13,41 @@ from figureground.data.sources import (
     Source,
     check_sizes,
     held_out,
+    in_fold,
     match_pairs,
     picture_files,
     split,
 )
-from figureground.data.specs import SourceSpec
+from figureground.data.specs import Folds, SourceSpec
 from figureground.errors import DataError
 from figureground.labels import LabelTree
 
 
-def build_sources(specs: Sequence[SourceSpec], root: Path, *, labels: LabelTree) -> tuple[list[Source], list[Source]]:
+def build_sources(
+    specs: Sequence[SourceSpec], root: Path, *, labels: LabelTree, folds: Folds | None = None
+) -> tuple[list[Source], list[Source]]:
     """The training parts of all sources, and the held-out parts that are not empty.
 
-    What one source holds out, no composite uses as a background, so that it stays unseen.
+    What one source holds out, no composite uses as a background, so that it stays unseen. With `folds` the sources
+    that hold something out hold out that fold.
 
     Raises:
         DataError: as `build_source`.
     """
-    held = [built for spec in specs if (built := build_source(spec, root, held=True, labels=labels))]
+    held = [built for spec in specs if (built := build_source(spec, root, held=True, labels=labels, folds=folds))]
     unseen = {path for source in held if isinstance(source, EmptySource) for path in source.paths}
-    training = [build_source(spec, root, held=False, labels=labels, without=unseen) for spec in specs]
+    training = [build_source(spec, root, held=False, labels=labels, without=unseen, folds=folds) for spec in specs]
     return [source for source in training if source], held
 
 
 def build_source(
-    spec: SourceSpec, root: Path, *, held: bool, labels: LabelTree, without: Collection[Path] = ()
+    spec: SourceSpec,
+    root: Path,
+    *,
+    held: bool,
+    labels: LabelTree,
+    without: Collection[Path] = (),
+    folds: Folds | None = None,
 ) -> Source | None:
     """The training part of a source, or its held-out part; None where the held-out part is empty.
 
@@ -46,6 +57,7 @@ def build_source(
         held: the held-out part rather than the training part.
         labels: the label tree; masks may hold no higher number than it has leaves.
         without: pictures that a composite must not use.
+        folds: the fold to hold out instead of the description's share, where that is above 0.
 
     Raises:
         DataError: a folder is missing or empty, a picture has no mask or one of another size, or nothing is left.
@@ -53,9 +65,9 @@ def build_source(
     """
     source: Source
     if spec.kind == "pairs":
-        source = _pairs(spec, root, held, labels)
+        source = _pairs(spec, root, held, labels, _decider(spec, folds))
     elif spec.kind == "empty":
-        source = EmptySource(spec.name, split(picture_files(root / str(spec.images)), spec.hold_out, held=held))
+        source = EmptySource(spec.name, split(picture_files(root / str(spec.images)), _decider(spec, folds), held=held))
     else:
         source = _composite(spec, root, held, labels, without)
     if len(source) > 0:
@@ -65,10 +77,17 @@ def build_source(
     raise DataError(f"source '{spec.name}' has nothing left to train on", remedy="lower its hold_out")
 
 
-def _pairs(spec: SourceSpec, root: Path, held: bool, labels: LabelTree) -> Source:
+def _decider(spec: SourceSpec, folds: Folds | None) -> Callable[[str], bool]:
+    """Whether the file of a stem is held out."""
+    if folds is not None and spec.hold_out > 0:
+        return partial(in_fold, fold=folds.fold, count=folds.count)
+    return partial(held_out, share=spec.hold_out)
+
+
+def _pairs(spec: SourceSpec, root: Path, held: bool, labels: LabelTree, is_held: Callable[[str], bool]) -> Source:
     value = _meant(spec, labels)
     pairs = match_pairs(root / str(spec.images), root / str(spec.masks))
-    kept = tuple(pair for pair in pairs if held_out(pair[0].stem, spec.hold_out) == held)
+    kept = tuple(pair for pair in pairs if is_held(pair[0].stem) == held)
     check_sizes(kept)
     return PairSource(spec.name, kept, value, len(labels.leaves))
 

@@ -7,7 +7,7 @@ source holds paths only and is cheap to send to worker processes.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -170,6 +170,11 @@ def held_out(stem: str, share: float) -> bool:
     return zlib.crc32(stem.encode()) % 10_000 < share * 10_000
 
 
+def in_fold(stem: str, fold: int, count: int) -> bool:
+    """Whether a file belongs to one of `count` folds, numbered from 0: decided by its name alone."""
+    return zlib.crc32(stem.encode()) % 10_000 * count // 10_000 == fold
+
+
 def picture_files(folder: Path) -> list[Path]:
     """The pictures directly in a folder, sorted by name; DataError where there are none."""
     if not folder.is_dir():
@@ -217,6 +222,6 @@ def _misfit(path: Path, mask: Sequence[int], picture: Sequence[int]) -> DataErro
     )
 
 
-def split(items: Sequence[Path], share: float, *, held: bool) -> tuple[Path, ...]:
-    """The held-out part of `items`, or the rest."""
-    return tuple(item for item in items if held_out(item.stem, share) == held)
+def split(items: Sequence[Path], is_held: Callable[[str], bool], *, held: bool) -> tuple[Path, ...]:
+    """The held-out part of `items`, or the rest; `is_held` decides by the stem."""
+    return tuple(item for item in items if is_held(item.stem) == held)

@@ -57,6 +57,20 @@ class SourceSpec(Strict):
         return self
 
 
+class Folds(Strict):
+    """One fold of a cross-validation, held out by every source that holds something out."""
+
+    count: int = Field(ge=2)
+    fold: int = Field(default=0, ge=0)
+    """From 0 to `count` - 1."""
+
+    @model_validator(mode="after")
+    def _there(self) -> Folds:
+        if self.fold >= self.count:
+            raise ValueError(f"of {self.count} folds the last is number {self.count - 1}")
+        return self
+
+
 class Augment(Strict):
     """Augmentation; probabilities are 0 (off) unless set."""
 

@@ -59,7 +59,8 @@ class Feed(L.LightningDataModule):
         super().__init__()
         self.recipe = recipe
         self.labels = recipe.tree
-        self.training, self.held = build_sources(recipe.data.sources, recipe.data.root, labels=self.labels)
+        data = recipe.data
+        self.training, self.held = build_sources(data.sources, data.root, labels=self.labels, folds=data.folds)
         if not self.held:
             raise DataError("the recipe holds nothing out", remedy="set hold_out of a source, 0.1 say")
 

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from figureground.data.specs import Augment, SourceSpec, Stage, Strict
+from figureground.data.specs import Augment, Folds, SourceSpec, Stage, Strict
 from figureground.errors import RecipeError, suggest
 from figureground.labels import LabelTree
 from figureground.train.specs import (
@@ -197,6 +197,7 @@ def _fields_at(parents: tuple[str, ...]) -> list[str]:
     places: dict[str, type[Strict]] = {
         "data": Data,
         "sources": SourceSpec,
+        "folds": Folds,
         "network": Network,
         "head": Head,
         "losses": Loss,

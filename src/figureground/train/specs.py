@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from figureground.data.specs import SourceSpec, Stage, Strict
+from figureground.data.specs import Folds, SourceSpec, Stage, Strict
 
 Triple = tuple[float, float, float]
 
@@ -22,6 +22,8 @@ class Data(Strict):
     sources: tuple[SourceSpec, ...] = Field(min_length=1)
     samples_per_epoch: int = Field(default=4000, gt=0)
     workers: int = Field(default=1, ge=0)
+    folds: Folds | None = None
+    """A fold to hold out, of the sources that hold something out."""
 
 
 class Network(Strict):
