@@ -9,7 +9,7 @@ import pytest
 
 LEVELS = {
     **dict.fromkeys(["errors", "checks", "labels", "images"], 0),
-    **dict.fromkeys(["metrics", "refine", "draw"], 1),
+    **dict.fromkeys(["metrics", "refine", "draw", "depth"], 1),
     **dict.fromkeys(["runtime", "networks", "losses", "data", "datasets"], 2),
     **dict.fromkeys(["train", "evaluate", "export", "serve", "batch"], 3),
     "cli": 4,
@@ -29,7 +29,7 @@ SIDEWAYS = {
 # The front door hands these out without importing anything, so that any floor may ask for them.
 FROM_THE_FRONT_DOOR = {"__version__"}
 
-NEEDS_TRAINING = {"networks", "losses", "data", "train", "export", "serve", "batch"}
+NEEDS_TRAINING = {"depth", "networks", "losses", "data", "train", "export", "serve", "batch"}
 CORE_REQUIREMENTS = {"numpy", "PIL", "onnxruntime", "click"}
 HEAVY = {"torch", "torchvision", "lightning", "timm", "pydantic", "safetensors", "onnx", "onnxscript", "tensorboard"}
 

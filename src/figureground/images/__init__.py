@@ -3,6 +3,16 @@
 In memory an image is a uint8 array (H, W, 3), RGB, the way a viewer shows it.
 """
 
+from figureground.images.depth import (
+    DEPTH_CLIP,
+    DEPTH_FLAT,
+    DEPTH_SUFFIXES,
+    DepthMap,
+    DepthValues,
+    depth_size,
+    normalised_depth,
+    read_depth,
+)
 from figureground.images.fetching import fetch, is_url
 from figureground.images.formats import IMAGE_SUFFIXES, is_image_path
 from figureground.images.reading import MAX_PIXELS, Source, read, size
@@ -11,9 +21,15 @@ from figureground.images.rle import mask_from_coco, mask_from_rle, mask_to_rle
 from figureground.images.writing import encode, write, write_bytes
 
 __all__ = [
+    "DEPTH_CLIP",
+    "DEPTH_FLAT",
+    "DEPTH_SUFFIXES",
     "IMAGE_SUFFIXES",
     "MAX_PIXELS",
+    "DepthMap",
+    "DepthValues",
     "Source",
+    "depth_size",
     "encode",
     "fetch",
     "is_image_path",
@@ -21,7 +37,9 @@ __all__ = [
     "mask_from_coco",
     "mask_from_rle",
     "mask_to_rle",
+    "normalised_depth",
     "read",
+    "read_depth",
     "resize",
     "resize_map",
     "size",
