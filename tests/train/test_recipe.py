@@ -51,7 +51,7 @@ def test_the_dump_reads_back_to_the_same_recipe(values, recipe_file, tmp_path):
         ("data.sources.0.hold", 3, r"unknown key 'data\.sources\.0\.hold'; did you mean 'hold_out'\?"),
         ("losses.1.wait", 3, r"unknown key 'losses\.1\.wait'; did you mean 'weight'\?"),
         ("schedule.stages.0.size", 3, r"unknown key 'schedule\.stages\.0\.size'; did you mean 'sizes'\?"),
-        ("augment.zebra", 3, r"unknown key 'augment\.zebra'; known: crop_scale, .*jpeg"),
+        ("augment.quux", 3, r"unknown key 'augment\.quux'; known: crop_scale, .*jpeg"),
         ("schedule.epochs", "many", r"'schedule\.epochs': .*integer.* \(got 'many'\)"),
         ("schedule.epochs", 0, r"'schedule\.epochs': .*greater than 0 \(got 0\)"),
         ("schedule.precision", "half", r"'schedule\.precision': .*bf16-mixed.* \(got 'half'\)"),

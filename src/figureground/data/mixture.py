@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from figureground.data.sources import Source
+from figureground.data.paste import pasted
+from figureground.data.sources import CompositeSource, EmptySource, Sample, Source
 from figureground.data.specs import Augment, Stage
 from figureground.data.transforms import augmented, mirror_table
 from figureground.labels import LabelTree
@@ -36,13 +37,27 @@ class Mixture(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         self.sources = list(sources)
         self.augment = augment
         self.mirror = mirror_table(labels)
+        self.donors = [
+            (number, item)
+            for number, source in enumerate(self.sources if augment.paste else [])
+            if not isinstance(source, EmptySource | CompositeSource)
+            for item in range(len(source))
+        ]
 
     def __getitem__(self, draw: Draw) -> tuple[torch.Tensor, torch.Tensor]:
         """Picture (3, size, size) uint8 and target (size, size) int64."""
-        sample = self.sources[draw.source].read(draw.item, np.random.default_rng(draw.seed))
+        rng = np.random.default_rng(draw.seed)
+        sample = self._with_guests(self.sources[draw.source].read(draw.item, rng), rng)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(draw.seed)
             return augmented(sample, self.augment, draw.size, self.mirror)
+
+    def _with_guests(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """The sample, perhaps with the people of any other photo that has a mask."""
+        if self.augment.paste == 0 or rng.random() >= self.augment.paste:
+            return sample
+        source, item = self.donors[int(rng.integers(len(self.donors)))]
+        return pasted(sample, self.sources[source].read(item, rng), rng, self.mirror.numpy())
 
 
 class MixtureSampler(Sampler[list[Draw]]):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from figureground import images
+from figureground.data.placing import Place
 from figureground.errors import DataError
 from figureground.losses import IGNORE
 
@@ -141,18 +142,11 @@ def _read_cutout(path: Path) -> Image.Image:
 
 
 def _paste(canvas: Image.Image, target: Image.Image, cutout: Image.Image, rng: np.random.Generator) -> None:
-    height = max(8, int(canvas.height * rng.uniform(0.25, 1.3)))
-    width = max(4, round(cutout.width * height / cutout.height))
-    person = cutout.resize((width, height), Image.Resampling.BILINEAR)
-    if rng.random() < 0.5:
-        person = person.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    leftmost = -0.3 * width
-    left = int(rng.uniform(leftmost, max(leftmost, canvas.width - 0.7 * width)))
-    lowest = canvas.height - height // 2
-    top = int(rng.uniform(min(0, lowest), lowest)) if height < canvas.height else int(rng.uniform(0, 0.2) * height)
+    place = Place.draw(canvas.size, cutout.size, rng)
+    person = place.fitted(cutout, Image.Resampling.BILINEAR)
     alpha = person.getchannel("A")
-    canvas.paste(person.convert("RGB"), (left, top), alpha)
-    target.paste(255, (left, top), alpha)
+    canvas.paste(person.convert("RGB"), (place.left, place.top), alpha)
+    target.paste(255, (place.left, place.top), alpha)
 
 
 def read_index_map(path: Path) -> Pixels:

@@ -90,7 +90,16 @@ class Augment(Strict):
     color_probability: Share = 0.8
     gray: Share = 0.0
     blur: Share = 0.0
+    motion_blur: Share = 0.0
+    noise: Share = 0.0
     jpeg: Share = 0.0
+    perspective: Share = 0.0
+    """How far the corners may move inwards, as a share of half the side; what comes in is not counted."""
+    perspective_probability: Share = 0.0
+    erase: Share = 0.0
+    """Probability of a rectangle of noise, under which nothing is counted."""
+    paste: Share = 0.0
+    """Probability of the people of another training photo in front."""
 
 
 class Stage(Strict):

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from torchvision import tv_tensors
 from torchvision.transforms import RandomResizedCrop, v2
 
+from figureground.data.degradations import degradations
 from figureground.data.sources import Sample
 from figureground.data.specs import Augment
 from figureground.labels import LabelTree
@@ -38,6 +39,7 @@ def _pipeline(augment: Augment) -> v2.Compose:
         steps.append(v2.RandomGrayscale(augment.gray))
     if augment.blur > 0:
         steps.append(v2.RandomApply([v2.GaussianBlur(5, (0.1, 2.0))], augment.blur))
+    steps += degradations(augment)
     return v2.Compose(steps)
 
 

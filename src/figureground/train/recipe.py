@@ -58,6 +58,8 @@ class Recipe(Strict):
             raise ValueError(f"two sources have one name: {', '.join(names)}")
         if not any(source.weight for source in self.data.sources):
             raise ValueError("every source has the weight 0")
+        if self.augment.paste and all(source.kind != "pairs" for source in self.data.sources):
+            raise ValueError("augment.paste takes people from sources of kind 'pairs', and there is none")
         if self.data.samples_per_epoch < self.samples_per_step:
             raise ValueError(
                 "data.samples_per_epoch is less than one batch (schedule.batch_size), times optimize.accumulate"
