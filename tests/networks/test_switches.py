@@ -12,7 +12,10 @@ from figureground.networks.blocks.switches import MapAttention
 from figureground.networks.transfer import transfer
 
 CHANGES = {"gates": "squeeze", "dual_attention": True, "auxiliary": True}
-NEEDED = {"unet_timm", "pyramid", "deeplabv3plus", "deeplabv3plus_smp", "hrnet", "ocrnet", "segformer"}
+NEEDED = {
+    "unet_timm", "linknet", "linknet_timm", "pyramid", "deeplabv3plus", "deeplabv3plus_smp", "hrnet", "ocrnet",
+    "segformer",
+}  # fmt: skip
 WITH = [(name, switch) for name in list_networks() for switch in CHANGES if switch in spec(name).options]
 
 

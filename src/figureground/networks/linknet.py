@@ -12,7 +12,7 @@ decoder block per stride, 4x4 transposed convolutions, and no ReLU after a sum.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import torch.nn.functional as F
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from figureground.networks.blocks.convolution import ConvNormReLU, he_normal
 from figureground.networks.blocks.frame import SegmentationNetwork
+from figureground.networks.blocks.switches import OFF, EncoderDecoder, Switches
 from figureground.networks.encoders import TimmEncoder
 from figureground.networks.encoders.timm_encoder import halving_encoder
 from figureground.networks.published.smp_names import LINKNET
@@ -48,15 +49,16 @@ class DecoderBlock(nn.Sequential):
         )
 
 
-class LinkNet(SegmentationNetwork):
+class LinkNet(EncoderDecoder):
     """The paper's network; the image is padded to a multiple of 32.
 
     encoder: five strides, 2 to 32.
     link_stem: also add the pooled stem to what the last decoder block gives, as the authors' code does; for encoders
         that pool their stem, the ResNets.
+    switches: the stem is among the maps that are read only where it is linked.
     """
 
-    def __init__(self, leaves: int, encoder: TimmEncoder, link_stem: bool) -> None:
+    def __init__(self, leaves: int, encoder: TimmEncoder, link_stem: bool, switches: Switches = OFF) -> None:
         super().__init__(multiple=32, least=32)
         self.encoder = encoder
         stem, *widths = encoder.channels
@@ -72,23 +74,24 @@ class LinkNet(SegmentationNetwork):
         )
         for part in (self.blocks, self.last, self.final):
             he_normal(part.modules())
+        self.switch_on(switches, leaves, reads=encoder.channels if link_stem else widths)
 
-    def compute(self, x: Tensor) -> Tensor:
-        """(N, C, H, W), sides multiples of 32 -> logits (N, leaves, H, W)."""
-        stem, *skips, x = self.encoder(x)
-        for block, skip in zip(self.blocks, reversed(skips), strict=True):
-            x = F.relu(block(x) + skip)
-        x = self.last(x)
+    def decode(self, maps: Sequence[Tensor], x: Tensor) -> Tensor:
+        """Maps at strides 2 to 32 -> logits (N, leaves, H, W)."""
+        *skips, y = self.attend(maps if self.link_stem else maps[1:])
+        for block in self.blocks:
+            y = F.relu(block(y) + skips.pop(), inplace=True)
+        y = self.last(y)
         if self.link_stem:
-            x = F.relu(x + F.max_pool2d(stem, 3, 2, padding=1))
-        logits: Tensor = self.final(x)
+            y = F.relu(y + F.max_pool2d(skips.pop(), 3, 2, padding=1), inplace=True)
+        logits: Tensor = self.final(y)
         return logits
 
 
-class FiveBlockLinkNet(SegmentationNetwork):
+class FiveBlockLinkNet(EncoderDecoder):
     """LinkNet with one decoder block for each of the encoder's five strides; padded to a multiple of 32."""
 
-    def __init__(self, leaves: int, encoder: TimmEncoder) -> None:
+    def __init__(self, leaves: int, encoder: TimmEncoder, switches: Switches = OFF) -> None:
         super().__init__(multiple=32, least=32)
         self.encoder = encoder
         self.blocks = nn.ModuleList(
@@ -97,13 +100,14 @@ class FiveBlockLinkNet(SegmentationNetwork):
         )
         self.classify = nn.Conv2d(32, leaves, 1)
         he_normal([*self.blocks.modules(), self.classify])
+        self.switch_on(switches, leaves, reads=encoder.channels)
 
-    def compute(self, x: Tensor) -> Tensor:
-        """(N, C, H, W), sides multiples of 32 -> logits (N, leaves, H, W)."""
-        *skips, x = self.encoder(x)
-        for block, skip in zip(self.blocks[:-1], reversed(skips), strict=True):
-            x = block(x) + skip
-        logits: Tensor = self.classify(self.blocks[-1](x))
+    def decode(self, maps: Sequence[Tensor], x: Tensor) -> Tensor:
+        """Maps at strides 2 to 32 -> logits (N, leaves, H, W)."""
+        *skips, y = self.attend(maps)
+        for block in self.blocks[:-1]:
+            y = block(y) + skips.pop()
+        logits: Tensor = self.classify(self.blocks[-1](y))
         return logits
 
     def load_published(self, state: Mapping[str, Tensor]) -> TransferReport:
@@ -179,14 +183,19 @@ def linknet(
     encoder: str = "resnet18",
     encoder_weights: str | None = None,
     link_stem: bool = False,
+    gates: str | None = None,
+    dual_attention: bool = False,
+    auxiliary: bool = False,
 ) -> LinkNet:
     """LinkNet: ResNet-18 and a thin decoder, skips added.
 
     encoder: name of a timm model with strides 2 to 32.
     encoder_weights: None, "imagenet" (timm's hub) or a local safetensors file.
     link_stem: add the pooled stem too, as the authors' code does.
+    gates, dual_attention, auxiliary: see `blocks.switches`.
     """
-    return LinkNet(leaves, halving_encoder(encoder, in_channels=in_channels, weights=encoder_weights), link_stem)
+    body = halving_encoder(encoder, in_channels=in_channels, weights=encoder_weights)
+    return LinkNet(leaves, body, link_stem, Switches(gates, dual_attention, auxiliary))
 
 
 @register(
@@ -199,14 +208,23 @@ def linknet(
     reduced={"encoder": "mobilenetv2_035"},
 )
 def linknet_timm(
-    *, leaves: int = 1, in_channels: int = 3, encoder: str = "resnet34", encoder_weights: str | None = None
+    *,
+    leaves: int = 1,
+    in_channels: int = 3,
+    encoder: str = "resnet34",
+    encoder_weights: str | None = None,
+    gates: str | None = None,
+    dual_attention: bool = False,
+    auxiliary: bool = False,
 ) -> FiveBlockLinkNet:
     """LinkNet over any timm encoder, as segmentation-models-pytorch builds it.
 
     encoder: name of a timm model with strides 2 to 32.
     encoder_weights: None, "imagenet" (timm's hub) or a local safetensors file.
+    gates, dual_attention, auxiliary: see `blocks.switches`.
     """
-    return FiveBlockLinkNet(leaves, halving_encoder(encoder, in_channels=in_channels, weights=encoder_weights))
+    body = halving_encoder(encoder, in_channels=in_channels, weights=encoder_weights)
+    return FiveBlockLinkNet(leaves, body, Switches(gates, dual_attention, auxiliary))
 
 
 @register(
