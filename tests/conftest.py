@@ -117,6 +117,49 @@ def tiny_parts_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def near_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that wants a depth map of distances and calls what is near a person: logit = 4 depth - 1."""
+    pytest.importorskip("onnx")
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    from figureground.labels import LabelTree
+    from figureground.runtime.bundle import Bundle
+    from figureground.runtime.depth_input import DepthInput
+    from figureground.runtime.sizing import Sizing
+
+    graph = helper.make_graph(
+        [
+            helper.make_node("Mul", ["depth", "gain"], ["scaled"]),
+            helper.make_node("Sub", ["scaled", "bias"], ["map"]),
+            helper.make_node("Unsqueeze", ["map", "one"], ["logits"]),
+        ],
+        "near",
+        [
+            helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", "h", "w", 3]),
+            helper.make_tensor_value_info("depth", TensorProto.FLOAT, ["n", "h", "w"]),
+        ],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 1, "h", "w"])],
+        [
+            numpy_helper.from_array(value, name)
+            for name, value in {"gain": np.float32(4), "bias": np.float32(1), "one": np.array([1])}.items()
+        ],
+    )
+    bundle = Bundle.create(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9).SerializeToString(),
+        name="near",
+        labels=LabelTree.person(),
+        sizing=Sizing(area=96 * 128),
+        threshold=0.5,
+        card={"description": "calls near pixels a person; for tests", "parameters": 1},
+        depth=DepthInput("distance"),
+    )
+    path = tmp_path_factory.mktemp("bundle") / "near.onnx"
+    bundle.save(path)
+    return path
+
+
 PART_COLORS = {
     "head": (255, 0, 0),
     "torso": (0, 255, 0),

@@ -23,6 +23,7 @@ PUBLIC = {
     "Segmenter",
     "Tiled",
     "View",
+    "WithDepth",
     "__version__",
     "augmented",
     "load",

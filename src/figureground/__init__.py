@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from figureground.labels import Label, LabelTree
     from figureground.runtime.bundle import Bundle
     from figureground.runtime.catalogue import load, parse, segment, shipped
+    from figureground.runtime.depth_input import WithDepth
     from figureground.runtime.ensemble import Ensemble
     from figureground.runtime.parts import Part
     from figureground.runtime.people_first import PeopleFirst
@@ -42,6 +43,7 @@ __all__ = [
     "Segmenter",
     "Tiled",
     "View",
+    "WithDepth",
     "__version__",
     "augmented",
     "load",
@@ -65,6 +67,7 @@ _HOMES = {
     "Segmenter": "figureground.runtime.segmenter",
     "Tiled": "figureground.runtime.tiled",
     "View": "figureground.runtime.views",
+    "WithDepth": "figureground.runtime.depth_input",
     "augmented": "figureground.runtime.views",
     "load": "figureground.runtime.catalogue",
     "parse": "figureground.runtime.catalogue",

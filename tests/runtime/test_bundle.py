@@ -104,7 +104,7 @@ def one_line(caught, *wanted):
 
 def test_each_damage_has_its_own_error(bundle, brightness_model, tmp_path):
     good = bundle.model_bytes
-    newer = attach_metadata(brightness_model, {**metadata_of(good), "format_version": 2, "moonlight": True})
+    newer = attach_metadata(brightness_model, {**metadata_of(good), "format_version": 3, "moonlight": True})
     cases = {
         "empty": (b"", CorruptBundleError, "not an ONNX file"),
         "text": (b"I am not a network, really.", CorruptBundleError, "not an ONNX file"),

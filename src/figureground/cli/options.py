@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -103,6 +104,14 @@ refine_option = click.option(
     metavar="STEP[,STEP...]",
     help="Improve the mask: crf, coarse, smooth, guided, erode, sure, specks, holes, largest, touching; "
     "with settings: specks:min_area=0.01,crf:width=40.",
+)
+
+
+depth_option = click.option(
+    "--depth",
+    metavar="FILE|FOLDER",
+    type=click.Path(path_type=Path, exists=True),
+    help="Depth map of the photo, or a folder of maps named as the photos; for networks that look at depth maps.",
 )
 
 

@@ -12,6 +12,7 @@ import click
 
 from figureground.cli.options import (
     debug_option,
+    depth_option,
     format_option,
     json_lines_option,
     output_option,
@@ -21,7 +22,7 @@ from figureground.cli.options import (
     threshold_option,
 )
 from figureground.cli.outputs import JSON_SUFFIXES, SUFFIXES, check_stdout, names_folder, output_format, plan
-from figureground.cli.sources import find
+from figureground.cli.sources import find, with_depth
 from figureground.errors import OutputError
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ Example
 @threshold_option
 @resume_option
 @json_lines_option
+@depth_option
 @debug_option
 def parse(
     sources: tuple[str, ...],
@@ -81,6 +83,7 @@ def parse(
     threshold: float | None,
     resume: bool,
     as_json: bool,
+    depth: Path | None,
 ) -> int:
     """Find the parts of the people in photos: head, torso, arms and legs.
 
@@ -92,6 +95,7 @@ def parse(
     file_format = output_format(output, chosen_format, suffixes)
     _check_format(kind, file_format)
     found = find(sources, leave_out=Path(output) if output is not None and names_folder(output, suffixes) else None)
+    found = with_depth(found, depth)
     # Numbers without a place to go are told on stdout, a line for each photo.
     only_told = kind == "json" and output in (None, "-")
     targets = [None] * len(found) if only_told else plan(found, output, WORDS[kind], file_format, suffixes)

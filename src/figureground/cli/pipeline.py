@@ -22,6 +22,7 @@ from figureground.errors import FiguregroundError, ImageError, MissingExtraError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from figureground.runtime.depth_input import WithDepth
     from figureground.runtime.segmentation import Segmentation
     from figureground.runtime.segmenter import Segmenter
 
@@ -125,7 +126,7 @@ class _Opened:
     error: FiguregroundError | None = None
 
 
-def _images(jobs: Iterable[Job], opened: deque[_Opened]) -> Iterator[Path | bytes]:
+def _images(jobs: Iterable[Job], opened: deque[_Opened]) -> Iterator[Path | bytes | WithDepth]:
     """The images of `jobs` that could be opened; `opened` tells which jobs they belong to, and which failed between."""
     for job in jobs:
         try:

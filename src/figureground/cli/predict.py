@@ -11,6 +11,7 @@ import click
 
 from figureground.cli.options import (
     debug_option,
+    depth_option,
     echo_json,
     json_option,
     network_option,
@@ -18,7 +19,7 @@ from figureground.cli.options import (
     sources_argument,
     threshold_option,
 )
-from figureground.cli.sources import Source, find
+from figureground.cli.sources import Source, find, with_depth
 
 if TYPE_CHECKING:
     from figureground.runtime.segmentation import Segmentation
@@ -45,6 +46,7 @@ Example
 @refine_option
 @threshold_option
 @json_option
+@depth_option
 @debug_option
 def predict(
     sources: tuple[str, ...],
@@ -54,6 +56,7 @@ def predict(
     refine: str | None,
     threshold: float | None,
     as_json: bool,
+    depth: Path | None,
 ) -> int:
     """Predict photos into two files: a CSV of run lengths, and a page that shows every prediction.
 
@@ -69,7 +72,7 @@ def predict(
     from figureground.cli.results import named
     from figureground.evaluate import PredictionFiles
 
-    found = find(sources)
+    found = with_depth(find(sources), depth)
     names = _names(found)
     open_network = opener(network, refine)
     for file in (csv_file, html_file):

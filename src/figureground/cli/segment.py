@@ -8,6 +8,7 @@ import click
 
 from figureground.cli.options import (
     debug_option,
+    depth_option,
     format_option,
     json_lines_option,
     network_option,
@@ -19,7 +20,7 @@ from figureground.cli.options import (
 )
 from figureground.cli.outputs import check_stdout, names_folder, output_format, plan
 from figureground.cli.rendering import KINDS, check_format, rendering
-from figureground.cli.sources import find
+from figureground.cli.sources import find, with_depth
 
 EPILOG = """\b
 Where the pictures go
@@ -52,6 +53,7 @@ Example
 @refine_option
 @resume_option
 @json_lines_option
+@depth_option
 @debug_option
 def segment(
     sources: tuple[str, ...],
@@ -64,6 +66,7 @@ def segment(
     refine: str | None,
     resume: bool,
     as_json: bool,
+    depth: Path | None,
 ) -> int:
     """Cut the people out of photos.
 
@@ -75,6 +78,7 @@ def segment(
     drawn = rendering(kind, background)
     check_format(drawn, picture_format)
     found = find(sources, leave_out=Path(output) if output is not None and names_folder(output) else None)
+    found = with_depth(found, depth)
     targets = plan(found, output, drawn.kind, picture_format)
     check_stdout(targets, as_json)
 

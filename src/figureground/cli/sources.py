@@ -6,10 +6,14 @@ import glob
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from figureground.errors import SourceError, suggest
+
+if TYPE_CHECKING:
+    from figureground.runtime.depth_input import WithDepth
 
 STDIN = "-"
 
@@ -23,19 +27,29 @@ class Source:
         path: the file; None for stdin and addresses.
         relative: its place below an output folder, still with its own suffix.
         root: the folder it was found in when a folder was given; None otherwise.
+        depth: the file of its depth map, where one was given.
     """
 
     shown: str
     path: Path | None
     relative: Path
     root: Path | None = None
+    depth: Path | None = None
 
-    def open(self) -> Path | bytes:
-        """What an image reader takes: the path, or the bytes from stdin or the address.
+    def open(self) -> Path | bytes | WithDepth:
+        """What a segmenter takes: the path, or the bytes from stdin or the address, with the depth map if there is one.
 
         Raises:
             SourceError: stdin is empty, or the address cannot be fetched.
         """
+        photo = self._open()
+        if self.depth is None:
+            return photo
+        from figureground.runtime.depth_input import WithDepth
+
+        return WithDepth(photo, self.depth)
+
+    def _open(self) -> Path | bytes:
         if self.path is not None:
             return self.path
         if self.shown == STDIN:
@@ -63,6 +77,40 @@ def find(arguments: Sequence[str], *, leave_out: Path | None = None) -> list[Sou
             key = os.path.realpath(source.path) if source.path is not None else source.shown
             found.setdefault(key, source)
     return list(found.values())
+
+
+def with_depth(sources: Sequence[Source], depth: Path | None) -> list[Source]:
+    """The sources with their depth maps: one file for one image, or a folder of files with the images' stems.
+
+    Images in a folder have their maps in the same places below the folder of maps.
+
+    Raises:
+        SourceError: a file for several images, or an image without a map in the folder.
+    """
+    if depth is None:
+        return list(sources)
+    if depth.is_dir():
+        return [replace(source, depth=_map_of(source, depth)) for source in sources]
+    if len(sources) > 1:
+        raise SourceError(
+            f"one depth map for {len(sources)} images", remedy="give the folder of their maps: --depth FOLDER"
+        )
+    return [replace(source, depth=depth) for source in sources]
+
+
+def _map_of(source: Source, folder: Path) -> Path:
+    from figureground.images import DEPTH_SUFFIXES
+
+    inside = source.path is not None and source.root is not None
+    place = source.path.relative_to(source.root) if inside and source.path and source.root else source.relative
+    for suffix in sorted(DEPTH_SUFFIXES):
+        found = folder / place.with_suffix(suffix)
+        if found.is_file():
+            return found
+    raise SourceError(
+        f"no depth map for {source.shown}: there is no {folder / place.with_suffix('.png')}",
+        remedy=f"maps have the image's name and end in {', '.join(sorted(DEPTH_SUFFIXES))}",
+    )
 
 
 def _find_one(argument: str, several: bool, leave_out: Path | None) -> Iterator[Source]:

@@ -4,12 +4,14 @@ The model
     One input `image`: uint8 (N, H, W, 3), RGB, with dynamic N, H, W (H and W multiples of the sizing's `multiple`).
     One output `logits`: float32 (N, K, H, W), K leaves of the label tree in their order; the background's logit is 0
     and not among them. Normalisation lives inside the graph.
+    A model that wants a depth map has a second input, `depth`: float32 (N, H, W), as `images.normalised_depth` gives
+    it. A model that estimates depth itself does so inside the graph, and nothing differs from outside.
 
 The metadata
-    JSON in UTF-8 under the key `figureground` of the model's `metadata_props`. Its schema (all fields required):
+    JSON in UTF-8 under the key `figureground` of the model's `metadata_props`. Its schema (all but depth required):
 
         {"type": "object", "additionalProperties": false, "properties": {
-          "format_version": {"const": 1},
+          "format_version": {"const": 1, "description": "2 where there is a depth"},
           "name":      {"type": "string", "minLength": 1},
           "labels":    {"type": "object", "description": "as LabelTree.to_dict() writes it"},
           "sizing":    {"type": "object", "properties": {
@@ -18,6 +20,8 @@ The metadata
                           "max_aspect": {"type": "number",  "description": "longest side / shortest side, at most"}}},
           "threshold": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
           "peak":      {"type": "number", "minimum": 0, "maximum": 1},
+          "depth":     {"type": "object", "description": "only with the input depth", "properties": {
+                          "values": {"enum": ["inverse", "distance"]}, "needed": {"type": "boolean"}}},
           "card":      {"type": "object", "description": "what people should know, free in form; our exporter writes
                           description, licences (of code, weights, data), metrics, recipe, training_command"},
           "created":   {"type": "string", "description": "UTC, ISO 8601, 2025-01-31T12:00:00Z"},
@@ -43,14 +47,18 @@ from typing import Any
 from figureground.errors import BundleError, CorruptBundleError, FiguregroundError, NewerBundleError
 from figureground.labels import LabelTree
 from figureground.runtime import wire
+from figureground.runtime.depth_input import DepthInput
 from figureground.runtime.sizing import Sizing
 
 FORMAT_VERSION = 1
+DEPTH_VERSION = 2
+"""Of bundles that want a depth map, which figureground could not give before it knew of them."""
 METADATA_KEY = b"figureground"
 _FIRST_BYTE = b"\x08"
 """Every writer of ONNX puts `ir_version`, field 1, first: that tells damage from a file of another kind."""
 
 _FIELDS = ("format_version", "name", "labels", "sizing", "threshold", "peak", "card", "created", "sha256")
+_FIELDS_OF = {FORMAT_VERSION: set(_FIELDS), DEPTH_VERSION: {*_FIELDS, "depth"}}
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,7 @@ class Bundle:
     sha256: str
     model_bytes: bytes = field(repr=False, hash=False)
     format_version: int = FORMAT_VERSION
+    depth: DepthInput | None = None
 
     @classmethod
     def create(
@@ -83,6 +92,7 @@ class Bundle:
         card: Mapping[str, Any],
         peak: float = 0.0,
         created: str | None = None,
+        depth: DepthInput | None = None,
     ) -> Bundle:
         """The bundle of a serialised ONNX model; metadata it already carries under our key is replaced.
 
@@ -95,12 +105,13 @@ class Bundle:
             peak: areas of the figure in which the probability never reaches this are dropped, 0 to 1; 0 keeps all.
             card: description, licences, metrics, recipe, training command: anything JSON can hold.
             created: UTC time as ISO 8601; now, when not given.
+            depth: what it wants of a depth map, where the model has the input `depth`.
 
         Raises:
             BundleError: not an ONNX model, or a value out of range.
         """
         metadata = {
-            "format_version": FORMAT_VERSION,
+            "format_version": FORMAT_VERSION if depth is None else DEPTH_VERSION,
             "name": name,
             "labels": labels.to_dict(),
             "sizing": sizing.to_dict(),
@@ -108,6 +119,7 @@ class Bundle:
             "peak": peak,
             "card": dict(card),
             "created": created or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            **({} if depth is None else {"depth": depth.to_dict()}),
         }
         return cls.from_bytes(attach_metadata(model_bytes, metadata), origin=f"bundle '{name}'")
 
@@ -152,14 +164,15 @@ class Bundle:
             raise BundleError(f"{origin}: threshold is {threshold!r}", remedy="it must lie between 0 and 1")
         if not _is_number(peak) or not 0 <= peak <= 1:
             raise BundleError(f"{origin}: peak is {peak!r}", remedy="it must be a number from 0 to 1")
-        if not all(isinstance(metadata[part], dict) for part in ("labels", "sizing", "card")):
-            raise BundleError(f"{origin}: labels, sizing and card must be objects")
+        if not all(isinstance(metadata.get(part, {}), dict) for part in ("labels", "sizing", "card", "depth")):
+            raise BundleError(f"{origin}: labels, sizing, card and depth must be objects")
         try:
             labels, sizing = LabelTree.from_dict(metadata["labels"]), Sizing.from_dict(metadata["sizing"])
+            depth = DepthInput.from_dict(metadata["depth"]) if "depth" in metadata else None
         except FiguregroundError as error:
             raise BundleError(f"{origin}: {error}") from error
-        card, digest = metadata["card"], metadata["sha256"]
-        return cls(name, labels, sizing, float(threshold), float(peak), card, created, digest, data)
+        card, digest, version = metadata["card"], metadata["sha256"], metadata["format_version"]
+        return cls(name, labels, sizing, float(threshold), float(peak), card, created, digest, data, version, depth)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the bundle to `path`, whole or not at all (a temporary file beside it is moved into place).
@@ -220,13 +233,14 @@ def _parse(entry: bytes, origin: str) -> dict[str, Any]:
         raise CorruptBundleError(f"{origin}: damaged metadata (not an object)", remedy="get the file again")
     version = metadata.get("format_version")
     # The version comes first: a newer file may have other fields and another hash.
-    if isinstance(version, int) and version > FORMAT_VERSION:
+    if isinstance(version, int) and version > DEPTH_VERSION:
         raise NewerBundleError(
-            f"{origin}: bundle format {version}, this figureground reads up to {FORMAT_VERSION}",
+            f"{origin}: bundle format {version}, this figureground reads up to {DEPTH_VERSION}",
             remedy="upgrade with: pip install -U figureground",
         )
-    if version != FORMAT_VERSION or set(metadata) != set(_FIELDS):
-        wrong = sorted(set(metadata) ^ set(_FIELDS)) or ["format_version"]
+    known = _FIELDS_OF.get(version) if isinstance(version, int) else None
+    if known is None or set(metadata) != known:
+        wrong = sorted(set(metadata) ^ (known or set(_FIELDS))) or ["format_version"]
         raise CorruptBundleError(f"{origin}: damaged metadata (field '{wrong[0]}')", remedy="get the file again")
     return metadata
 

@@ -59,7 +59,8 @@ def cost(segmenter: Segmenter, photo: NDArray[np.uint8]) -> Cost:
         return Cost(None, None)
     with ExitStack() as stack:
         seen = [(network, stack.enter_context(_recorded(network))) for network in networks]
-        segmenter(photo)
+        depth = None if segmenter.depth_input is None else np.ones(photo.shape[:2], np.float32)
+        segmenter(photo, depth=depth)
     on_cards = [network.bundle.card.get("parameters") for network in networks]
     parameters = [number for number in on_cards if isinstance(number, int)]
     runs = [multiply_adds(network.bundle, size) for network, sizes in seen for size in sizes]
@@ -101,9 +102,9 @@ def _recorded(network: OnnxSegmenter) -> Iterator[list[Size]]:
     sizes: list[Size] = []
     run = network.logits
 
-    def logits(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def logits(image: NDArray[np.uint8], depth: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         sizes.append((image.shape[0], image.shape[1]))
-        return run(image)
+        return run(image, depth)
 
     vars(network)["logits"] = logits
     try:
@@ -127,7 +128,8 @@ def _nodes(bundle: Bundle, size: Size) -> list[Mapping[str, Any]]:
         options.profile_file_prefix = str(Path(folder, "run"))
         try:
             session = ort.InferenceSession(bundle.model_bytes, options, providers=["CPUExecutionProvider"])
-            session.run(["logits"], {"image": np.zeros((1, *size, 3), np.uint8)})
+            depth = {} if bundle.depth is None else {"depth": np.zeros((1, *size), np.float32)}
+            session.run(["logits"], {"image": np.zeros((1, *size, 3), np.uint8), **depth})
         except Exception as error:  # onnxruntime's errors share no base class
             raise BundleError(f"network '{bundle.name}' failed: {error}") from error
         events = json.loads(Path(session.end_profiling()).read_bytes())

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from figureground.errors import BundleError, ImageError, NetworkError, suggest
 from figureground.runtime.bundle import Bundle
+from figureground.runtime.depth_input import DepthInput
 from figureground.runtime.probability import drop_unsure_leaves, leaf_probabilities
 from figureground.runtime.segmenter import Segmenter
 
@@ -59,22 +60,35 @@ class OnnxSegmenter(Segmenter):
         multiple = self.bundle.sizing.multiple
         return max(1, round(height / multiple)) * multiple, max(1, round(width / multiple)) * multiple
 
-    def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    @property
+    def depth_input(self) -> DepthInput | None:
+        """What the bundle says about it."""
+        return self.bundle.depth
+
+    def probabilities(self, image: NDArray[np.uint8], depth: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Probability of every leaf: float32 (leaves, h', w'). Takes and raises what `logits` does.
 
         Areas in which the figure never reaches the bundle's `peak` are dropped.
         """
-        return drop_unsure_leaves(leaf_probabilities(self.logits(image)), self.bundle.peak)
+        return drop_unsure_leaves(leaf_probabilities(self.logits(image, depth)), self.bundle.peak)
 
-    def logits(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def probabilities_with_depth(self, image: NDArray[np.uint8], depth: NDArray[np.float32]) -> NDArray[np.float32]:
+        """As `probabilities`, with depth; ArgumentError where the bundle wants none."""
+        if self.bundle.depth is None:
+            return super().probabilities_with_depth(image, depth)
+        return self.probabilities(image, depth)
+
+    def logits(self, image: NDArray[np.uint8], depth: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """The network's own logits: float32 (leaves, h', w').
 
         Args:
             image: uint8 (h, w, 3), RGB, both sides multiples of the sizing's `multiple`.
+            depth: normalised, float32 (h, w), where the bundle wants it; unknown all over when not given.
 
         Raises:
             ImageError: sides that are no multiples.
-            BundleError: the model cannot be loaded or run, or does not fit its label tree.
+            BundleError: the model cannot be loaded or run, or does not fit its label tree; or it needs a depth map
+                that is not given, as what is made of several segmenters does not hand one on.
         """
         multiple = self.bundle.sizing.multiple
         if image.shape[0] % multiple or image.shape[1] % multiple:
@@ -83,7 +97,7 @@ class OnnxSegmenter(Segmenter):
                 remedy="call the segmenter itself, which fits any image, or resize to network_size(height, width)",
             )
         try:
-            (logits,) = self._session.run(["logits"], {"image": image[None]})
+            (logits,) = self._session.run(["logits"], {"image": image[None], **self._depth_fed(image, depth)})
         except Exception as error:  # onnxruntime's errors share no base class
             if isinstance(error, BundleError):
                 raise
@@ -94,6 +108,18 @@ class OnnxSegmenter(Segmenter):
                 remedy="export it with as many channels as the label tree has leaves",
             )
         return np.asarray(logits[0], dtype=np.float32)
+
+    def _depth_fed(self, image: NDArray[np.uint8], depth: NDArray[np.float32] | None) -> dict[str, NDArray[np.float32]]:
+        """What the model's input `depth` is given, where it has one."""
+        wanted = self.bundle.depth
+        if wanted is None:
+            return {}
+        if depth is None and wanted.needed:
+            raise BundleError(
+                f"network '{self.name}' needs a depth map, which ensembles, views, tiles and crops do not hand on",
+                remedy="call the network itself with depth=..., or train with depth.drop, or with an estimator",
+            )
+        return {"depth": np.zeros((1, *image.shape[:2]), np.float32) if depth is None else depth[None]}
 
     @property
     def _session(self) -> Any:

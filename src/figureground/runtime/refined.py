@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from figureground import images
 from figureground.refine.steps import Seen, Step, read_step, read_steps, write_step
+from figureground.runtime.depth_input import DepthInput
 from figureground.runtime.segmenter import Segmenter
 
 
@@ -61,6 +62,20 @@ class Refined(Segmenter):
     def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Refined probability of every leaf: float32 (leaves, h', w'). `image` is uint8 (h, w, 3) of any size."""
         leaves = self.inner.probabilities(images.resize(image, self.inner.network_size(*image.shape[:2])))
+        return self._refined(leaves, image)
+
+    @property
+    def depth_input(self) -> DepthInput | None:
+        """The inner segmenter's."""
+        return self.inner.depth_input
+
+    def probabilities_with_depth(self, image: NDArray[np.uint8], depth: NDArray[np.float32]) -> NDArray[np.float32]:
+        """As `probabilities`, with depth for the inner segmenter."""
+        size = self.inner.network_size(*image.shape[:2])
+        leaves = self.inner.probabilities_with_depth(images.resize(image, size), images.resize_map(depth, size))
+        return self._refined(leaves, image)
+
+    def _refined(self, leaves: NDArray[np.float32], image: NDArray[np.uint8]) -> NDArray[np.float32]:
         seen = Seen(image, self.labels, self.threshold)
         for step in self.chain:
             leaves = step.apply(leaves, seen)

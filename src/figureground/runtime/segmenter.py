@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from figureground import images
 from figureground.checks import ArgumentError
-from figureground.errors import FiguregroundError, NetworkError
-from figureground.images import Source
+from figureground.errors import FiguregroundError, ImageError, NetworkError
+from figureground.images import DepthMap, Source
 from figureground.labels import LabelTree
+from figureground.runtime.depth_input import DepthInput, WithDepth
 from figureground.runtime.photo import Photo
 from figureground.runtime.probability import leaf_logits
 from figureground.runtime.segmentation import Segmentation, checked_threshold
@@ -27,11 +28,12 @@ from figureground.runtime.segmentation import Segmentation, checked_threshold
 
 @dataclass(frozen=True)
 class _Fitted:
-    """A photo with its picture at the network's size, and the seconds that took."""
+    """A photo with its picture, and perhaps its depth, at the network's size, and the seconds that took."""
 
     photo: Photo
     image: NDArray[np.uint8]
     seconds: float
+    depth: NDArray[np.float32] | None = None
 
 
 class Segmenter(ABC):
@@ -76,6 +78,19 @@ class Segmenter(ABC):
             float32 (leaves, h', w'); h', w' may differ from h, w.
         """
 
+    @property
+    def depth_input(self) -> DepthInput | None:
+        """What it wants of a depth map beside the photo; None where it looks at none."""
+        return None
+
+    def probabilities_with_depth(self, image: NDArray[np.uint8], depth: NDArray[np.float32]) -> NDArray[np.float32]:
+        """As `probabilities`, for a picture with its depth: float32 (h, w), as `images.normalised_depth` makes it.
+
+        Raises:
+            ArgumentError: it looks at no depth.
+        """
+        raise _no_depth(self.name)
+
     def fitting_size(self, height: int, width: int) -> tuple[int, int] | None:
         """The size nearest to `height` x `width` that `probabilities` takes as well.
 
@@ -97,20 +112,27 @@ class Segmenter(ABC):
         other.name, other.threshold = name, checked_threshold(threshold)
         return other
 
-    def __call__(self, source: Source, *, threshold: float | None = None) -> Segmentation:
+    def __call__(
+        self, source: Source | WithDepth, *, threshold: float | None = None, depth: DepthMap | None = None
+    ) -> Segmentation:
         """Segment one image: a path, a PIL image, a uint8 array (H, W, 3), the bytes of a file, or a binary stream.
+
+        `depth` is its depth map, where the network wants one: a grey picture, a .npy file or an array (H, W).
 
         Raises:
             SourceError: no such file.
-            ImageError: not an image, a damaged one, or one with too many pixels.
+            ImageError: not an image, a damaged one, or one with too many pixels; or a depth map is missing.
+            ArgumentError: a depth map for a network that looks at none.
         """
         chosen = self.threshold if threshold is None else checked_threshold(threshold)
+        if depth is not None:
+            source = WithDepth(source.photo if isinstance(source, WithDepth) else source, depth)
         return self._run(self._fit(source), chosen)
 
     @overload
     def batch(
         self,
-        sources: Iterable[Source],
+        sources: Iterable[Source | WithDepth],
         *,
         threshold: float | None = None,
         workers: int = 2,
@@ -121,7 +143,7 @@ class Segmenter(ABC):
     @overload
     def batch(
         self,
-        sources: Iterable[Source],
+        sources: Iterable[Source | WithDepth],
         *,
         threshold: float | None = None,
         workers: int = 2,
@@ -131,7 +153,7 @@ class Segmenter(ABC):
 
     def batch(
         self,
-        sources: Iterable[Source],
+        sources: Iterable[Source | WithDepth],
         *,
         threshold: float | None = None,
         workers: int = 2,
@@ -139,6 +161,8 @@ class Segmenter(ABC):
         on_error: Literal["raise", "yield"] = "raise",
     ) -> Iterator[Segmentation | FiguregroundError]:
         """Segment many images, in order, one result per source, while the next ones are being decoded.
+
+        A photo with its depth map is a `WithDepth`.
 
         Lazy: nothing is read before the first result is asked for, and never more than `ahead` images beyond the
         result in hand. Closing the iterator, or dropping it, stops the threads.
@@ -164,7 +188,7 @@ class Segmenter(ABC):
         return self._batch(iter(sources), chosen, workers, ahead, on_error == "yield")
 
     def _batch(
-        self, sources: Iterator[Source], threshold: float, workers: int, ahead: int, yield_errors: bool
+        self, sources: Iterator[Source | WithDepth], threshold: float, workers: int, ahead: int, yield_errors: bool
     ) -> Iterator[Segmentation | FiguregroundError]:
         pool = ThreadPoolExecutor(workers, thread_name_prefix="figureground-decode")
         waiting: deque[Future[_Fitted]] = deque()
@@ -184,15 +208,39 @@ class Segmenter(ABC):
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _fit(self, source: Source) -> _Fitted:
+    def _fit(self, source: Source | WithDepth) -> _Fitted:
         started = time.perf_counter()
-        photo = Photo(source)
+        given = source.depth if isinstance(source, WithDepth) else None
+        photo = Photo(source.photo if isinstance(source, WithDepth) else source)
         size = self.network_size(*photo.size)
+        depth = self._fit_depth(given, photo, size)
         image = images.resize(photo.preview(min(size)), size)
-        return _Fitted(photo, image, time.perf_counter() - started)
+        return _Fitted(photo, image, time.perf_counter() - started, depth)
+
+    def _fit_depth(self, given: DepthMap | None, photo: Photo, size: tuple[int, int]) -> NDArray[np.float32] | None:
+        wanted = self.depth_input
+        if given is None:
+            if wanted is not None and wanted.needed:
+                raise ImageError(
+                    f"the network '{self.name}' needs a depth map beside the photo",
+                    remedy="give depth=FILE in Python, --depth FILE on the command line",
+                )
+            return None
+        if wanted is None:
+            raise _no_depth(self.name)
+        return wanted.fitted(given, photo.size, size)
 
     def _run(self, fitted: _Fitted, threshold: float) -> Segmentation:
         started = time.perf_counter()
-        leaves = self.probabilities(fitted.image)
+        if fitted.depth is None:
+            leaves = self.probabilities(fitted.image)
+        else:
+            leaves = self.probabilities_with_depth(fitted.image, fitted.depth)
         elapsed = fitted.seconds + time.perf_counter() - started
         return Segmentation(fitted.photo, leaves, self.labels, threshold=threshold, elapsed=elapsed)
+
+
+def _no_depth(name: str) -> ArgumentError:
+    return ArgumentError(
+        f"the network '{name}' looks at no depth map", remedy="leave depth away, or use a network that wants it"
+    )
