@@ -84,7 +84,8 @@ def _filtered(image: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
 
 
 def _rounded(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    return tv_tensors.wrap(values.round().clamp(0, 255).to(torch.uint8), like=like)
+    wrapped: torch.Tensor = tv_tensors.wrap(values.round().clamp(0, 255).to(torch.uint8), like=like)
+    return wrapped
 
 
 @dataclass(frozen=True)
@@ -136,4 +137,5 @@ class Erase:
 def _painted(values: torch.Tensor, box: Any, paint: torch.Tensor | int) -> torch.Tensor:
     plain = values.as_subclass(torch.Tensor).clone()
     plain[box] = paint
-    return tv_tensors.wrap(plain, like=values)
+    wrapped: torch.Tensor = tv_tensors.wrap(plain, like=values)
+    return wrapped

@@ -78,10 +78,8 @@ def build_schedule(optimizer: torch.optim.Optimizer, optimize: Optimize, steps: 
             pct_start=optimize.warmup,
             cycle_momentum=False,
         )
-    after: Callable[[float], float] = {"poly": partial(_poly, optimize.power), "cosine": _cosine}.get(
-        optimize.schedule, _constant
-    )
-    return LambdaLR(optimizer, partial(factor_at, warmup=round(optimize.warmup * steps), steps=steps, after=after))
+    warmup = round(optimize.warmup * steps)
+    return LambdaLR(optimizer, partial(factor_at, warmup=warmup, steps=steps, after=_after(optimize)))
 
 
 def factor_at(step: int, *, warmup: int, steps: int, after: Callable[[float], float]) -> float:
@@ -96,6 +94,12 @@ def factor_at(step: int, *, warmup: int, steps: int, after: Callable[[float], fl
     if step < warmup:
         return (step + 1) / warmup
     return after(min(1.0, (step - warmup) / max(1, steps - warmup)))
+
+
+def _after(optimize: Optimize) -> Callable[[float], float]:
+    if optimize.schedule == "poly":
+        return partial(_poly, optimize.power)
+    return _cosine if optimize.schedule == "cosine" else _constant
 
 
 def _poly(power: float, progress: float) -> float:
