@@ -3,6 +3,7 @@
 from figureground.draw.background import blur_background, composite, replace_background
 from figureground.draw.color import parse_color
 from figureground.draw.confusion import confusion_matrix
+from figureground.draw.curves import curves
 from figureground.draw.cutout import cutout, eight_bit
 from figureground.draw.disk import poincare_disk
 from figureground.draw.foreground import foreground_colors
@@ -18,6 +19,7 @@ __all__ = [
     "composite",
     "confusion_matrix",
     "contour",
+    "curves",
     "cutout",
     "eight_bit",
     "foreground_colors",

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from figureground import draw, images
 from figureground.train.feed import Photo
 from figureground.train.task import SegmentationTask
-from figureground.train.weights import save_weights
+from figureground.train.weights import reach_disk, save_weights
 
 
 class KeepBest(L.Callback):
@@ -72,6 +72,7 @@ class SaveProgress(Checkpoint):
         try:
             trainer.save_checkpoint(scratch)
             if trainer.is_global_zero:
+                reach_disk(scratch)
                 scratch.replace(self.path)
         finally:
             scratch.unlink(missing_ok=True)

@@ -23,6 +23,7 @@ class LongCsv(Logger):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path
+        _cut_broken_line(path)
 
     @property
     def name(self) -> str:
@@ -48,3 +49,12 @@ class LongCsv(Logger):
             if is_new:
                 writer.writerow(("epoch", "step", "name", "value"))
             writer.writerows(rows)
+
+
+def _cut_broken_line(path: Path) -> None:
+    """Take away a last line that has no end, which a full disk or a power cut left there."""
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        content = file.read()
+        file.truncate(content.rfind(b"\n") + 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -50,6 +50,8 @@ class Recipe(Strict):
     optimize: Optimize = Optimize()
     schedule: Schedule = Schedule()
     sizing: SizingSpec = SizingSpec()
+    loggers: tuple[Literal["wandb", "mlflow"], ...] = ()
+    """Experiment trackers beside the run folder's own files."""
 
     @model_validator(mode="after")
     def _trainable(self) -> Recipe:
@@ -78,11 +80,7 @@ class Recipe(Strict):
         Raises:
             RecipeError: naming the file, the place in it and what to write instead.
         """
-        values = _load(path)
-        for override in overrides or []:
-            _override(values, override)
-        values = _expand(values)
-        _write_out_labels(values, path.parent)
+        values = _expand(changed_values(path, overrides or []))
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -101,13 +99,32 @@ class Recipe(Strict):
         """The resolved recipe as YAML."""
         return str(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
 
+    def flat(self) -> dict[str, Any]:
+        """Every value by its key with dots, places in lists as numbers: `losses.0.name`."""
+        return _flat(self.model_dump(mode="json"))
+
     def difference(self, other: Recipe) -> str | None:
         """The first key in which `other` would train differently; where the photos lie does not matter."""
-        ours, theirs = _flat(self.model_dump(mode="json")), _flat(other.model_dump(mode="json"))
+        ours, theirs = self.flat(), other.flat()
         for key in sorted({*ours, *theirs} - {"description", "data.root", "data.workers"}):
-            if ours.get(key) != theirs.get(key):
+            if ours.get(key) != theirs.get(key) and not key.startswith("loggers"):
                 return f"{key} is {ours.get(key)!r}, not {theirs.get(key)!r}"
         return None
+
+
+def changed_values(path: Path, overrides: list[str]) -> dict[str, Any]:
+    """What a recipe file says, with changes to it, as plain values; neither checked nor are `${NAME}`s replaced.
+
+    A label tree in a file of its own, relative to the recipe's folder, becomes part of the values.
+
+    Raises:
+        RecipeError: the file is no recipe, or an override names no place in it.
+    """
+    values = _load(path)
+    for override in overrides:
+        _override(values, override)
+    _write_out_labels(values, path.parent)
+    return values
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -162,7 +179,7 @@ def _write_out_labels(values: dict[str, Any], folder: Path) -> None:
     """Put a tree that is in a file of the user's (relative to the recipe's `folder`) into the recipe itself."""
     labels = values.get("labels")
     if isinstance(labels, str) and Path(labels).suffix:
-        values["labels"] = LabelTree.from_yaml(folder / labels).to_dict()
+        values["labels"] = LabelTree.from_yaml(folder / _expand(labels)).to_dict()
 
 
 def _expand(value: Any) -> Any:

@@ -1,19 +1,19 @@
 """One training run: a recipe in, a run folder out.
 
-The folder holds `recipe.yaml` (resolved), `environment.json`, `metrics.csv`, TensorBoard events, `checkpoints/`,
-`best.safetensors`, `last.safetensors` and `pictures/`. An interrupted run goes on from its last finished epoch and
-ends with the weights that it would have had. docs/training.md explains each file.
+The folder holds `recipe.yaml` (resolved), `environment.json`, `data.json`, `metrics.csv`, TensorBoard events,
+`checkpoints/`, `best.safetensors`, `last.safetensors`, `pictures/` and `report.html`. An interrupted run goes on from
+its last finished epoch and ends with the weights that it would have had. docs/training.md explains each file.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import logging
-import platform
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
@@ -21,7 +21,7 @@ from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, LearningRa
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from figureground import images
-from figureground.errors import RecipeError
+from figureground.errors import DataError, RecipeError
 from figureground.networks.blocks.depthwise import quick_depthwise
 from figureground.networks.heads import HeadedNetwork
 from figureground.networks.published import load_published
@@ -30,19 +30,30 @@ from figureground.networks.transfer import read_tensors, transfer
 from figureground.train.balance import as_measured_before, measured
 from figureground.train.callbacks import DrawPredictions, KeepBest, SaveProgress
 from figureground.train.disk import DrawDisk
+from figureground.train.divergence import StopAtNaN
 from figureground.train.failures import plain_failures
 from figureground.train.feed import Feed
 from figureground.train.logs import LongCsv
+from figureground.train.memory import keep_freed_memory
+from figureground.train.provenance import changed_data, data_fingerprint, environment
 from figureground.train.recipe import Recipe
+from figureground.train.report import WriteReport
 from figureground.train.stopping import StopEarly
 from figureground.train.task import ImageNetwork, SegmentationTask
+from figureground.train.trackers import check_trackers, trackers
 from figureground.train.weights import is_published, load_weights
 
 CHECKPOINT = "checkpoints/last.ckpt"
+DATA = "data.json"
 
 
 def run(
-    recipe_path: Path, overrides: list[str] | None = None, *, output: Path | None = None, resume: bool = False
+    recipe_path: Path,
+    overrides: list[str] | None = None,
+    *,
+    output: Path | None = None,
+    resume: bool = False,
+    callbacks: Sequence[Callback] = (),
 ) -> Path:
     """Train a recipe; returns the run folder (`runs/<recipe's name>` unless `output` is given).
 
@@ -51,11 +62,14 @@ def run(
         overrides: `key=value` changes to it.
         output: the run folder.
         resume: go on in a folder that already holds a run; without it such a folder is refused.
+        callbacks: Lightning's, to run after our own.
 
     Raises:
         RecipeError: the recipe is wrong, or the folder holds a run (of another recipe).
-        DataError: the data is not as the recipe says.
+        DataError: the data is not as the recipe says, or not what the run to resume began with.
+        MissingExtraError: the recipe names a logger that is not installed.
         OutputError: the folder cannot be written, or the disk is full.
+        DivergedError: the loss became infinite, or no number; its batch is kept.
         InterruptedRun: stopped by Ctrl-C or a signal; the run can be resumed.
     """
     recipe = Recipe.read(Path(recipe_path), overrides)
@@ -63,17 +77,21 @@ def run(
     if resume and (folder / "recipe.yaml").exists():
         recipe = as_measured_before(recipe, Recipe.read(folder / "recipe.yaml"))
     _check_folder(folder, recipe, resume)
+    check_trackers(recipe)
+    if not torch.cuda.is_available():
+        keep_freed_memory()
     torch.set_flush_denormal(True)
     L.seed_everything(recipe.seed, workers=True, verbose=False)
     feed = Feed(recipe)
+    photos = _photos(folder, recipe)
     recipe = measured(recipe, feed.training)
     task = SegmentationTask(recipe, build_model(recipe), _teacher(recipe))
     with plain_failures(folder), warnings.catch_warnings():
         # Lightning's advice on workers and intervals would drown the lines that say how the run goes.
         warnings.filterwarnings("ignore", module="lightning")
-        _start(folder, recipe)
+        _start(folder, recipe, photos)
         checkpoint = folder / CHECKPOINT if (folder / CHECKPOINT).exists() else None
-        _trainer(recipe, folder).fit(task, feed, ckpt_path=checkpoint, weights_only=True)
+        _trainer(recipe, folder, callbacks).fit(task, feed, ckpt_path=checkpoint, weights_only=True)
     return folder
 
 
@@ -90,9 +108,24 @@ def _check_folder(folder: Path, recipe: Recipe, resume: bool) -> None:
         )
 
 
-def _start(folder: Path, recipe: Recipe) -> None:
+def _photos(folder: Path, recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """The fingerprint of the recipe's photos, which must be that of the run in the folder, where one has begun."""
+    photos, path = data_fingerprint(recipe), folder / DATA
+    difference = changed_data(json.loads(path.read_text(encoding="utf-8")), photos) if path.exists() else None
+    if difference:
+        raise DataError(
+            f"the photos are not those that the run in {folder} began with: {difference}",
+            remedy=f"bring them back, give -o another folder, or delete {path} to go on with these",
+        )
+    return photos
+
+
+def _start(folder: Path, recipe: Recipe, photos: dict[str, dict[str, Any]]) -> None:
     (folder / CHECKPOINT).parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.rglob(".figureground-*.part"):  # by a process that was killed
+        left.unlink()
     images.write_bytes(json.dumps(environment(), indent=1).encode(), folder / "environment.json")
+    images.write_bytes(json.dumps(photos, indent=1).encode(), folder / DATA)
     # Last, because this file is what makes a folder a run.
     images.write_bytes(recipe.dump().encode(), folder / "recipe.yaml")
 
@@ -154,14 +187,17 @@ def _teacher(recipe: Recipe) -> ImageNetwork | None:
     return model.requires_grad_(False)
 
 
-def _trainer(recipe: Recipe, folder: Path) -> L.Trainer:
+def _trainer(recipe: Recipe, folder: Path, more: Sequence[Callback] = ()) -> L.Trainer:
     schedule = recipe.schedule
     callbacks: list[Callback] = [
+        StopAtNaN(folder),
         KeepBest(folder),
         DrawPredictions(folder / "pictures"),
         DrawDisk(folder / "pictures"),
         LearningRateMonitor("epoch"),
+        WriteReport(folder),
         SaveProgress(folder / CHECKPOINT),
+        *more,
     ]
     if schedule.ema > 0:
         callbacks.append(EMAWeightAveraging(decay=schedule.ema))
@@ -177,6 +213,7 @@ def _trainer(recipe: Recipe, folder: Path) -> L.Trainer:
         logger=[
             LongCsv(folder / "metrics.csv"),
             TensorBoardLogger(folder, name="", version="", default_hp_metric=False),
+            *trackers(recipe, folder),
         ],
         default_root_dir=folder,
         enable_progress_bar=sys.stderr.isatty(),
@@ -186,15 +223,3 @@ def _trainer(recipe: Recipe, folder: Path) -> L.Trainer:
         reload_dataloaders_every_n_epochs=1,
         log_every_n_steps=20,
     )
-
-
-def environment() -> dict[str, str]:
-    """Versions of what a result depends on."""
-    names = ("figureground", "torch", "torchvision", "lightning", "timm", "numpy", "pillow")
-    versions = {}
-    for name in names:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "not installed"
-    return {"python": platform.python_version(), "machine": platform.machine(), **versions}

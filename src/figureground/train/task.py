@@ -82,6 +82,8 @@ class SegmentationTask(L.LightningModule):
         # Asked for here, because what a network cannot do has to be said before there is a run folder.
         parameter_groups(model, recipe.optimize)
         self.frozen = Frozen(model, recipe.optimize, recipe.schedule.epochs)
+        self.latest: dict[str, torch.Tensor] = {}
+        """The unweighted losses of the last step, for whoever asks what broke."""
         # In a tuple, so that the teacher is neither trained nor averaged nor saved with the student.
         self.teacher = (teacher,)
         self.adversary: Adversary | None = None
@@ -114,6 +116,7 @@ class SegmentationTask(L.LightningModule):
         total = torch.zeros((), device=image.device)
         for term in self.terms:
             value = term(outputs, target, image)
+            self.latest[term.name] = value.detach()
             self.log(f"train/{term.name}", value, on_step=False, on_epoch=True, batch_size=len(image))
             total = total + term.weight_at(progress) * value
         if self.recipe.aux_weight:

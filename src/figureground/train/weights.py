@@ -5,6 +5,7 @@ The file's metadata hold the recipe, so a run can be rebuilt from its weights al
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import torch
@@ -25,6 +26,13 @@ def save_weights(model: nn.Module, path: Path, *, recipe: str) -> None:
     """
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     images.write_bytes(save(state, metadata={"recipe": recipe}), path)
+    reach_disk(path)
+
+
+def reach_disk(path: Path) -> None:
+    """Return when a file's content is on the disk: a power cut could leave it empty before."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def is_published(source: Path) -> bool:

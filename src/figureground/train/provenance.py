@@ -1,0 +1,100 @@
+"""What a run's numbers depend on beside its recipe: versions, the state of the code around it, and the photos."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from figureground.data import SourceSpec, picture_files
+from figureground.train.recipe import Recipe
+
+__all__ = ["changed_data", "data_fingerprint", "environment", "git_state"]
+
+_PACKAGES = ("figureground", "torch", "torchvision", "lightning", "timm", "numpy", "pillow")
+_WHOLE_FILES = 16
+"""Of each source, how many files are read whole; of all others name and size are enough."""
+
+Fingerprint = dict[str, dict[str, Any]]
+
+
+def environment() -> dict[str, Any]:
+    """Versions of what a result depends on, and the working directory's state in git where it has one."""
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    git = git_state(Path())
+    found = {"python": platform.python_version(), "machine": platform.machine(), **versions}
+    return found if git is None else {**found, "git": git}
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """The commit that is checked out around `folder`, and whether tracked files differ from it (`dirty`).
+
+    None where there is no repository, no commit in it, or no git.
+    """
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    return {"commit": commit.strip(), "dirty": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    program = shutil.which("git")
+    if program is None:
+        return None
+    # Without optional locks a look at the state cannot get in the way of who works there.
+    surroundings = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+    try:
+        done = subprocess.run(  # noqa: S603 - the arguments are ours
+            [program, *arguments], cwd=folder, env=surroundings, capture_output=True, text=True, timeout=60, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout
+
+
+def data_fingerprint(recipe: Recipe) -> Fingerprint:
+    """For each source of a recipe the number of its `files`, their `bytes`, and a `sha256`.
+
+    Hashed are the names and sizes of all files and the contents of some; not where they lie (`data.root`).
+
+    Raises:
+        DataError: a folder is missing or empty.
+    """
+    return {spec.name: _of_source(spec, recipe.data.root) for spec in recipe.data.sources}
+
+
+def _of_source(spec: SourceSpec, root: Path) -> dict[str, Any]:
+    folders = [folder for folder in (spec.images, spec.masks, spec.people, *spec.backgrounds) if folder]
+    files = sorted((f"{folder}/{path.name}", path) for folder in folders for path in picture_files(root / folder))
+    sizes = [path.stat().st_size for _, path in files]
+    digest = hashlib.sha256()
+    for (name, _), size in zip(files, sizes, strict=True):
+        digest.update(f"{name}\0{size}\n".encode(errors="surrogateescape"))
+    step = -(-len(files) // _WHOLE_FILES)
+    for _, path in files[::step]:
+        digest.update(path.read_bytes())
+    return {"files": len(files), "bytes": sum(sizes), "sha256": digest.hexdigest()}
+
+
+def changed_data(before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """The first source whose files are not the same in two fingerprints, in words; None where all are."""
+    for name in sorted({*before, *now}):
+        old, new = before.get(name), now.get(name)
+        if old == new:
+            continue
+        if old is None or new is None:
+            return f"source '{name}' is {'new' if old is None else 'gone'}"
+        was, has = (f"{one['files']} files of {one['bytes']} bytes" for one in (old, new))
+        return f"source '{name}' had {was}, and has {has}" if was != has else f"source '{name}' has other files"
+    return None
