@@ -21,6 +21,7 @@ OPTIONAL = {
     "serve": ("fastapi", "uvicorn"),
     "video": ("av",),
     "batch": ("ray",),
+    "search": ("optuna",),
 }
 RIVALS = (
     ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino", "onnxruntime-silicon"),
