@@ -63,6 +63,8 @@ class Frozen:
 
     def apply(self, model: nn.Module, epoch: int) -> None:
         """Freeze the parts, or let them learn, at the beginning of an epoch; `model` is the network, maybe a copy."""
+        if not self.names:
+            return
         learns = epoch >= self.until
         for name, module in model.named_modules():
             own = {f"{name}.{inner}" for inner, _ in module.named_parameters()}
