@@ -80,13 +80,25 @@ def test_local_weights_that_do_not_fit_are_named(trained, tmp_path):
     with pytest.raises(NetworkError, match=r"does not fit the encoder: 'bn1\.weight' is missing"):
         TimmEncoder(NAME, weights=str(path))
     save_file(trained, path)
-    with pytest.raises(NetworkError, match=r"'conv_stem\.weight' is \(\d+, 3, 3, 3\), not \(\d+, 4, 3, 3\)"):
-        TimmEncoder(NAME, weights=str(path), in_channels=4)
+    with pytest.raises(NetworkError, match=r"'conv_stem\.weight' is \(\d+, 3, 3, 3\), not \(\d+, 1, 3, 3\)"):
+        TimmEncoder(NAME, weights=str(path), in_channels=1)
     path.write_bytes(b"no weights")
     with pytest.raises(NetworkError, match=r"w\.safetensors is no safetensors file"):
         TimmEncoder(NAME, weights=str(path))
     with pytest.raises(NetworkError, match=r"no encoder weights at .*nowhere"):
         TimmEncoder(NAME, weights=str(tmp_path / "nowhere"))
+
+
+def test_weights_of_three_channels_start_a_fourth_at_zero(tmp_path):
+    torch.manual_seed(0)
+    path = tmp_path / "w.safetensors"
+    save_file(timm.create_model(NAME).state_dict(), path)
+    three, four = (TimmEncoder(NAME, weights=str(path), in_channels=channels).eval() for channels in (3, 4))
+    picture = torch.randn(1, 4, 64, 64, generator=torch.Generator().manual_seed(0))
+    for wanted, got in zip(three(picture[:, :3]), four(picture), strict=True):
+        torch.testing.assert_close(got, wanted, rtol=0, atol=1e-6 * float(wanted.detach().abs().max()))
+    four(picture)[0].square().mean().backward()
+    assert four.body.conv_stem.weight.grad[:, 3].abs().max() > 0
 
 
 def test_encoders_that_cannot_be_used_are_named():

@@ -101,8 +101,7 @@ def with_depth(sources: Sequence[Source], depth: Path | None) -> list[Source]:
 def _map_of(source: Source, folder: Path) -> Path:
     from figureground.images import DEPTH_SUFFIXES
 
-    inside = source.path is not None and source.root is not None
-    place = source.path.relative_to(source.root) if inside and source.path and source.root else source.relative
+    place = source.relative if source.root is None else Path(os.path.relpath(source.shown, source.root))
     for suffix in sorted(DEPTH_SUFFIXES):
         found = folder / place.with_suffix(suffix)
         if found.is_file():

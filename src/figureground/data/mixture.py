@@ -31,9 +31,9 @@ class Draw:
 
 
 class Mixture(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """Augmented samples of several sources; indexed by `Draw`."""
+    """Augmented samples of several sources; indexed by `Draw`. `drop` is the share of samples whose depth is hidden."""
 
-    def __init__(self, sources: Sequence[Source], augment: Augment, labels: LabelTree) -> None:
+    def __init__(self, sources: Sequence[Source], augment: Augment, labels: LabelTree, drop: float = 0.0) -> None:
         self.sources = list(sources)
         self.augment = augment
         self.mirror = mirror_table(labels)
@@ -43,14 +43,15 @@ class Mixture(Dataset[tuple[torch.Tensor, torch.Tensor]]):
             if not isinstance(source, EmptySource | CompositeSource)
             for item in range(len(source))
         ]
+        self.drop = drop
 
     def __getitem__(self, draw: Draw) -> tuple[torch.Tensor, torch.Tensor]:
-        """Picture (3, size, size) uint8 and target (size, size) int64."""
+        """Picture (3, size, size) uint8, with depth (4, size, size) float32, and target (size, size) int64."""
         rng = np.random.default_rng(draw.seed)
         sample = self._with_guests(self.sources[draw.source].read(draw.item, rng), rng)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(draw.seed)
-            return augmented(sample, self.augment, draw.size, self.mirror)
+            return augmented(sample, self.augment, draw.size, self.mirror, self.drop)
 
     def _with_guests(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """The sample, perhaps with the people of any other photo that has a mask."""

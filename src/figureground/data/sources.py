@@ -26,10 +26,14 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture (H, W, 3) uint8 and its target (H, W) uint8: 0 background, k + 1 leaf k, 255 not counted."""
+    """A picture (H, W, 3) uint8 and its target (H, W) uint8: 0 background, k + 1 leaf k, 255 not counted.
+
+    `depth`, where the network sees it, is normalised float32 (h, w) of any size over the same view, 0 where unknown.
+    """
 
     image: Pixels
     target: Pixels
+    depth: NDArray[np.float32] | None = None
 
 
 class Source(Protocol):

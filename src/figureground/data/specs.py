@@ -38,6 +38,8 @@ class SourceSpec(Strict):
     masks: str | None = None
     people: str | None = None
     backgrounds: tuple[str, ...] = ()
+    depth: str | Literal[False] | None = None
+    """Folder of depth maps, where the recipe takes depth from files; false where this source's depth is unknown."""
     any_value_is_leaf: bool = True
     any_value_is: str | None = None
     """The label, a leaf or what lies above leaves, that every non-zero mask value or pasted person stands for."""

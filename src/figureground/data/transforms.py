@@ -25,11 +25,15 @@ from figureground.labels import LabelTree
 from figureground.losses import IGNORE
 
 
+class Depth(tv_tensors.Mask):
+    """Normalised depth (1, H, W) float32: it moves with the picture as targets do, and no change of colour is its."""
+
+
 @lru_cache(maxsize=64)
 def _pipeline(augment: Augment) -> v2.Compose:
     steps: list[Any] = [v2.Identity()]
     if augment.rotate > 0:
-        fill = {tv_tensors.Image: 0, tv_tensors.Mask: IGNORE}
+        fill = {tv_tensors.Image: 0, tv_tensors.Mask: IGNORE, Depth: 0}
         rotation = v2.RandomRotation(augment.rotate, fill=fill, interpolation=v2.InterpolationMode.BILINEAR)
         steps.append(v2.RandomApply([rotation], augment.rotate_probability))
     if augment.color > 0:
@@ -43,14 +47,21 @@ def _pipeline(augment: Augment) -> v2.Compose:
     return v2.Compose(steps)
 
 
-def _cropped(
-    image: torch.Tensor, target: torch.Tensor, augment: Augment, size: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """A random crop of the picture (3, H, W) and its target (1, H, W), both resized to a square of `size`."""
+def _cropped(sample: Sample, augment: Augment, size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """A random crop of picture (3, size, size), target (1, size, size) and depth (1, size, size)."""
+    image = torch.from_numpy(sample.image.copy()).permute(2, 0, 1)
+    target = torch.from_numpy(sample.target.copy()).unsqueeze(0)
     top, left, height, width = RandomResizedCrop.get_params(image, list(augment.crop_scale), list(augment.crop_ratio))
     rows, columns = slice(top, top + height), slice(left, left + width)
     picture = v2.functional.resize(image[:, rows, columns], [size, size], antialias=True)
-    return picture, shrunk(target[:, rows, columns], size)
+    mask = shrunk(target[:, rows, columns], size)
+    if sample.depth is None:
+        return picture, mask, None
+    # A map need not have the picture's size, so the box need not end at its pixels.
+    down, right = sample.depth.shape[0] / image.shape[1], sample.depth.shape[1] / image.shape[2]
+    box = (left * right, top * down, (left + width) * right, (top + height) * down)
+    resized = Image.fromarray(sample.depth).resize((size, size), Image.Resampling.BILINEAR, box=box)
+    return picture, mask, torch.from_numpy(np.array(resized)).unsqueeze(0)
 
 
 def shrunk(target: torch.Tensor, size: int) -> torch.Tensor:
@@ -84,21 +95,31 @@ def mirror_table(labels: LabelTree) -> torch.Tensor:
     return table
 
 
-def augmented(sample: Sample, augment: Augment, size: int, mirror: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def augmented(
+    sample: Sample, augment: Augment, size: int, mirror: torch.Tensor, drop: float = 0.0
+) -> tuple[torch.Tensor, torch.Tensor]:
     """A square crop of the sample: picture (3, size, size) uint8 and target (size, size) int64.
+
+    With depth the picture is (4, size, size) float32: red, green and blue of 0 to 255, and normalised depth.
 
     Args:
         sample: picture and target of any size.
         augment: what may happen to them.
         size: side of the crop in pixels.
         mirror: the label tree's `mirror_table`.
+        drop: probability of hiding the depth, which makes it 0.
     """
-    whole = torch.from_numpy(sample.image.copy()).permute(2, 0, 1)
-    crop, mask = _cropped(whole, torch.from_numpy(sample.target.copy()).unsqueeze(0), augment, size)
+    crop, mask, depth = _cropped(sample, augment, size)
     if torch.rand(()) < augment.flip:
         crop, mask = crop.flip(-1), mirror[mask.flip(-1).long()]
-    image, target = _pipeline(augment)(tv_tensors.Image(crop), tv_tensors.Mask(mask))
+        depth = depth if depth is None else depth.flip(-1)
+    moving = [tv_tensors.Image(crop), tv_tensors.Mask(mask), *([] if depth is None else [Depth(depth)])]
+    image, target, *moved = _pipeline(augment)(*moving)
     if torch.rand(()) < augment.jpeg:
         image = _recompressed(image, int(torch.randint(30, 91, ())))
     # Plain tensors from here on: a tv_tensor carries a cost on every operation.
-    return image.as_subclass(torch.Tensor), target.as_subclass(torch.Tensor)[0].long()
+    picture, mask = image.as_subclass(torch.Tensor), target.as_subclass(torch.Tensor)[0].long()
+    if not moved:
+        return picture, mask
+    seen = moved[0].as_subclass(torch.Tensor)
+    return torch.cat([picture.float(), torch.zeros_like(seen) if torch.rand(()) < drop else seen]), mask

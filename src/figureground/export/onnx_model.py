@@ -28,6 +28,16 @@ class Deployed(nn.Module):
         return logits
 
 
+class DeployedWithDepth(Deployed):
+    """The same around a network that is shown normalised depth as a fourth channel."""
+
+    def forward(self, image: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        """(N, H, W, 3) uint8 and (N, H, W) float32 -> (N, K, H, W) float32."""
+        colors = image.permute(0, 3, 1, 2).float()
+        logits: torch.Tensor = self.model(torch.cat([colors, depth.unsqueeze(1)], dim=1))
+        return logits
+
+
 def to_onnx(model: nn.Module, *, size: int = 256) -> bytes:
     """Export a network of 0-to-255 pictures with dynamic batch, height and width; batch norms are folded.
 
@@ -35,8 +45,18 @@ def to_onnx(model: nn.Module, *, size: int = 256) -> bytes:
         model: (N, 3, H, W) float -> (N, K, H, W); it is put in evaluation mode.
         size: side of the picture the exporter traces with.
     """
-    deployed = Deployed(model).eval().to(memory_format=torch.contiguous_format)
     example = torch.zeros(2, size, size + 32, 3, dtype=torch.uint8)
+    return _exported(Deployed(model), {"image": example})
+
+
+def to_onnx_with_depth(model: nn.Module, *, size: int = 256) -> bytes:
+    """As `to_onnx`, with a second input `depth`, float32 (N, H, W), for a network (N, 4, H, W) -> (N, K, H, W)."""
+    example = torch.zeros(2, size, size + 32, 3, dtype=torch.uint8)
+    return _exported(DeployedWithDepth(model), {"image": example, "depth": torch.zeros(example.shape[:3])})
+
+
+def _exported(deployed: Deployed, examples: dict[str, torch.Tensor]) -> bytes:
+    deployed = deployed.eval().to(memory_format=torch.contiguous_format)
     dims = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC}
     # The exporter's notes on its own deprecations are not for whoever exports a network.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -44,10 +64,10 @@ def to_onnx(model: nn.Module, *, size: int = 256) -> bytes:
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             deployed,
-            (example,),
-            input_names=["image"],
+            tuple(examples.values()),
+            input_names=list(examples),
             output_names=["logits"],
-            dynamic_shapes=(dims,),
+            dynamic_shapes=(dims,) * len(examples),
             opset_version=OPSET,
             dynamo=True,
             verbose=False,

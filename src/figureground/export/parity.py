@@ -44,21 +44,32 @@ class Parity:
         return asdict(self)
 
 
-def compare(model: nn.Module, onnx_model: bytes, pictures: Sequence[Pixels]) -> Parity:
+def compare(
+    model: nn.Module,
+    onnx_model: bytes,
+    pictures: Sequence[Pixels],
+    depths: Sequence[NDArray[np.float32]] | None = None,
+) -> Parity:
     """Run both on each picture, (H, W, 3) uint8 at the network's size, and measure the differences.
 
     Args:
         model: (N, 3, H, W) float of 0 to 255 -> (N, K, H, W) logits, in evaluation mode.
         onnx_model: the serialised model with the bundle's interface.
         pictures: at least one.
+        depths: for each picture its normalised depth, (H, W), where both take it; the model as a fourth channel.
     """
     session = ort.InferenceSession(onnx_model, providers=["CPUExecutionProvider"])
     largest = highest = probability = 0.0
     changed = pixels = 0
-    for picture in pictures:
+    for number, picture in enumerate(pictures):
+        seen = torch.from_numpy(picture.copy()).permute(2, 0, 1).unsqueeze(0).float()
+        fed: dict[str, NDArray[Any]] = {"image": picture[None]}
+        if depths is not None:
+            fed["depth"] = depths[number][None]
+            seen = torch.cat([seen, torch.from_numpy(depths[number])[None, None]], dim=1)
         with torch.no_grad():
-            wanted = model(torch.from_numpy(picture.copy()).permute(2, 0, 1).unsqueeze(0).float())
-        got = torch.from_numpy(session.run(None, {"image": picture[None]})[0])
+            wanted = model(seen)
+        got = torch.from_numpy(session.run(None, fed)[0])
         ours, theirs = with_background(wanted).softmax(1), with_background(got).softmax(1)
         largest = max(largest, _distance(wanted, got))
         highest = max(highest, float(wanted.abs().max()))

@@ -126,7 +126,7 @@ def _emit(joiner: Joiner, segmenter: Segmenter, *, mirrored: bool) -> str:
 
 def _members(segmenter: Segmenter) -> list[OnnxSegmenter]:
     """The bundles of an ensemble, each once."""
-    if isinstance(segmenter, OnnxSegmenter):
+    if isinstance(segmenter, OnnxSegmenter) and segmenter.bundle.depth is None:
         return [segmenter]
     if isinstance(segmenter, View) and segmenter.scale == 1:
         return _members(segmenter.inner)
@@ -135,7 +135,8 @@ def _members(segmenter: Segmenter) -> list[OnnxSegmenter]:
         return list({one.bundle.sha256: one for one in found}.values())
     raise NetworkError(
         f"'{segmenter.name}' cannot be in one ONNX file",
-        remedy="only bundles of one sizing, their mirrored views and means of these can; a predictor file takes it",
+        remedy="only bundles of one sizing that want no depth map, their mirrored views and means of these can; "
+        "a predictor file takes it",
     )
 
 

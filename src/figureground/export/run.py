@@ -14,9 +14,11 @@ from torch import nn
 
 from figureground import images
 from figureground.data import picture_files
+from figureground.data.depth_specs import DepthSpec
 from figureground.errors import NetworkError
 from figureground.export.compress import Storage, compress
-from figureground.export.onnx_model import to_onnx
+from figureground.export.depth import example_depths, with_estimator
+from figureground.export.onnx_model import to_onnx, to_onnx_with_depth
 from figureground.export.parity import TOLERANCE, compare
 from figureground.export.whole import WholeFigure, whole_tree
 from figureground.labels import LabelTree
@@ -24,6 +26,7 @@ from figureground.networks.published.sources import HUB
 from figureground.runtime.bundle import Bundle
 from figureground.runtime.sizing import Sizing
 from figureground.train import Recipe, load_run
+from figureground.train.depth import EstimatesDepth, input_of, kept_estimator
 
 Pixels = NDArray[np.uint8]
 
@@ -70,10 +73,16 @@ def export_run(
     if whole is not None:
         network, labels = WholeFigure(model).eval(), whole_tree(recipe.tree, whole)
     sizing = Sizing(area=area or recipe.sizing.area, multiple=recipe.sizing.multiple)
-    exact = to_onnx(network)
+    wanted = None if recipe.depth is None else input_of(recipe.depth)
+    exact = to_onnx(network) if recipe.depth is None else to_onnx_with_depth(network)
     small = compress(exact, storage)
+    if recipe.depth is not None and wanted is None:
+        estimator = kept_estimator(run)
+        exact, small = with_estimator(exact, estimator.graph), with_estimator(small, estimator.graph)
+        network = EstimatesDepth(network, estimator).eval()
     pictures = parity_pictures(photos, sizing)
-    parity = {"onnx": compare(network, exact, pictures), f"onnx {storage}": compare(network, small, pictures)}
+    depths = None if wanted is None else example_depths(pictures)
+    parity = {kind: compare(network, one, pictures, depths) for kind, one in _kinds(exact, small, storage)}
     if not parity["onnx"].logit_relative <= TOLERANCE:
         raise NetworkError(
             f"the ONNX model differs from the network by {parity['onnx'].logit_relative:.1e} of the largest logit",
@@ -85,6 +94,7 @@ def export_run(
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "storage": storage,
         "parity": {kind: found.to_dict() for kind, found in parity.items()},
+        **_depth(recipe, run),
         "recipe": _public(recipe).dump(),
         **(card or {}),
     }
@@ -96,11 +106,26 @@ def export_run(
         threshold=threshold,
         peak=peak,
         card=facts,
+        depth=wanted,
     )
     bundle.save(output)
     if report is not None:
         images.write_bytes(json.dumps(facts["parity"], indent=1).encode() + b"\n", report)
     return bundle
+
+
+def _kinds(exact: bytes, small: bytes, storage: Storage) -> list[tuple[str, bytes]]:
+    return [("onnx", exact), (f"onnx {storage}", small)]
+
+
+def _depth(recipe: Recipe, run: Path) -> dict[str, Any]:
+    """What the card says about depth: the estimator inside, or what the maps beside photos hold."""
+    if recipe.depth is None:
+        return {}
+    if recipe.depth.estimator is None:
+        return {"depth": {"files": recipe.depth.values, "needed": recipe.depth.drop == 0}}
+    estimator = kept_estimator(run)
+    return {"depth": {"estimator": estimator.name, "sha256": estimator.sha256}}
 
 
 def _head(recipe: Recipe) -> dict[str, Any]:
@@ -124,7 +149,20 @@ def _public(recipe: Recipe) -> Recipe:
     changes["network"] = network.model_copy(update={"options": options, "weights": weights})
     if recipe.distill is not None:
         changes["distill"] = recipe.distill.model_copy(update={"run": Path(recipe.distill.run.name)})
+    if recipe.depth is not None:
+        changes["depth"] = _public_depth(recipe.depth)
     return recipe.model_copy(update=changes)
+
+
+def _public_depth(depth: DepthSpec) -> DepthSpec:
+    changes: dict[str, Any] = {"cache": Path(depth.cache.name)}
+    estimator = depth.estimator
+    if estimator is not None and estimator.onnx is not None:
+        changes["estimator"] = estimator.model_copy(update={"onnx": Path(estimator.onnx.name)})
+    elif estimator is not None and Path(str(estimator.transformers)).is_dir():
+        name = Path(str(estimator.transformers)).name
+        changes["estimator"] = estimator.model_copy(update={"transformers": name})
+    return depth.model_copy(update=changes)
 
 
 def parity_pictures(folder: Path | None, sizing: Sizing) -> list[Pixels]:

@@ -70,7 +70,8 @@ class DepthInput:
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> DepthInput:
         """What `to_dict` wrote; BundleError where a field is missing, unknown or wrong."""
-        values, needed = fields.get("values"), fields.get("needed")
+        values: Any = fields.get("values")
+        needed = fields.get("needed")
         if set(fields) != {"values", "needed"} or values not in get_args(DepthValues) or not isinstance(needed, bool):
             raise BundleError(f"depth is {dict(fields)!r}", remedy="it must hold values (inverse, distance) and needed")
         return cls(values, needed)

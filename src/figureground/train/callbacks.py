@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 
 from figureground import draw, images
+from figureground.train.depth import COLORS
 from figureground.train.feed import Photo
 from figureground.train.task import SegmentationTask
 from figureground.train.weights import reach_disk, save_weights
@@ -107,7 +108,7 @@ class DrawPredictions(L.Callback):
         if len(row) >= self.per_source or not isinstance(pl_module, SegmentationTask):
             return
         size = batch.image.shape[-2:]
-        picture = batch.image[0].permute(1, 2, 0).cpu().numpy()
+        picture = batch.image[0, :COLORS].permute(1, 2, 0).to("cpu", torch.uint8).numpy()
         with torch.no_grad():
             mask = pl_module.predict(batch.image, torch.Size(size)).numpy() > 0
         width = max(1, round(size[1] * self.height / size[0]))

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from figureground.data.depth_specs import DepthSpec, EstimatorSpec
 from figureground.data.specs import Augment, Folds, SourceSpec, Stage, Strict
 from figureground.errors import RecipeError, suggest
 from figureground.labels import LabelTree
@@ -50,6 +51,8 @@ class Recipe(Strict):
     optimize: Optimize = Optimize()
     schedule: Schedule = Schedule()
     sizing: SizingSpec = SizingSpec()
+    depth: DepthSpec | None = None
+    """Depth as a fourth channel."""
     loggers: tuple[Literal["wandb", "mlflow"], ...] = ()
     """Experiment trackers beside the run folder's own files."""
 
@@ -62,6 +65,9 @@ class Recipe(Strict):
             raise ValueError("every source has the weight 0")
         if self.augment.paste and all(source.kind != "pairs" for source in self.data.sources):
             raise ValueError("augment.paste takes people from sources of kind 'pairs', and there is none")
+        _check_depth(self.depth, self.data.sources)
+        if self.depth is not None and self.augment.paste:
+            raise ValueError("augment.paste puts people into photos whose depth knows nothing of them: leave one away")
         if self.data.samples_per_epoch < self.samples_per_step:
             raise ValueError(
                 "data.samples_per_epoch is less than one batch (schedule.batch_size), times optimize.accumulate"
@@ -106,7 +112,7 @@ class Recipe(Strict):
     def difference(self, other: Recipe) -> str | None:
         """The first key in which `other` would train differently; where the photos lie does not matter."""
         ours, theirs = self.flat(), other.flat()
-        for key in sorted({*ours, *theirs} - {"description", "data.root", "data.workers"}):
+        for key in sorted({*ours, *theirs} - {"description", "data.root", "data.workers", "depth.cache"}):
             if ours.get(key) != theirs.get(key) and not key.startswith("loggers"):
                 return f"{key} is {ours.get(key)!r}, not {theirs.get(key)!r}"
         return None
@@ -125,6 +131,19 @@ def changed_values(path: Path, overrides: list[str]) -> dict[str, Any]:
         _override(values, override)
     _write_out_labels(values, path.parent)
     return values
+
+
+def _check_depth(depth: DepthSpec | None, sources: tuple[SourceSpec, ...]) -> None:
+    for source in sources:
+        place = f"source '{source.name}'"
+        if depth is None and source.depth is not None:
+            raise ValueError(f"{place} says where its depth is: add a section 'depth', '{{}}' for maps in files")
+        if depth is not None and depth.estimator is not None and isinstance(source.depth, str):
+            raise ValueError(f"{place} has depth maps in files: leave them or depth.estimator away")
+        if depth is not None and depth.estimator is None and source.depth is None:
+            raise ValueError(f"{place} has no 'depth': name its folder of maps, or write false where they are unknown")
+        if source.kind == "composite" and isinstance(source.depth, str):
+            raise ValueError(f"{place} is made up anew each time: write 'depth: false', or give an estimator")
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -228,5 +247,7 @@ def _fields_at(parents: tuple[str, ...]) -> list[str]:
         "early_stopping": EarlyStop,
         "stages": Stage,
         "sizing": SizingSpec,
+        "depth": DepthSpec,
+        "estimator": EstimatorSpec,
     }
     return list((places[parents[-1]] if parents else Recipe).model_fields)

@@ -82,7 +82,7 @@ def run(
         keep_freed_memory()
     torch.set_flush_denormal(True)
     L.seed_everything(recipe.seed, workers=True, verbose=False)
-    feed = Feed(recipe)
+    feed = Feed(recipe, folder)
     photos = _photos(folder, recipe)
     recipe = measured(recipe, feed.training)
     task = SegmentationTask(recipe, build_model(recipe), _teacher(recipe))
@@ -90,6 +90,7 @@ def run(
         # Lightning's advice on workers and intervals would drown the lines that say how the run goes.
         warnings.filterwarnings("ignore", module="lightning")
         _start(folder, recipe, photos)
+        feed.prepare(folder)
         checkpoint = folder / CHECKPOINT if (folder / CHECKPOINT).exists() else None
         _trainer(recipe, folder, callbacks).fit(task, feed, ckpt_path=checkpoint, weights_only=True)
     return folder
@@ -132,7 +133,7 @@ def _start(folder: Path, recipe: Recipe, photos: dict[str, dict[str, Any]]) -> N
 
 def build_model(recipe: Recipe) -> ImageNetwork:
     """The recipe's network with its normalisation, at the weights the recipe starts from."""
-    model = ImageNetwork(recipe.network, recipe.head, recipe.tree)
+    model = ImageNetwork(recipe.network, recipe.head, recipe.tree, depth=recipe.depth is not None)
     if recipe.network.weights is not None:
         _load(model, recipe.network.weights, partial=recipe.network.partial)
     quick_depthwise(model)
@@ -170,7 +171,7 @@ def load_run(folder: Path, weights: str = "best.safetensors") -> tuple[Recipe, I
     # The run's own weights replace what it started from, which may not be there any more.
     options = without_weights(recipe.network.name, recipe.network.options)
     offline = recipe.network.model_copy(update={"weights": None, "partial": False, "options": options})
-    model = ImageNetwork(offline, recipe.head, recipe.tree)
+    model = ImageNetwork(offline, recipe.head, recipe.tree, depth=recipe.depth is not None)
     load_weights(model, folder / weights)
     return recipe, model.eval()
 

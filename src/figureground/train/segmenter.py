@@ -7,13 +7,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from figureground.errors import NetworkError
 from figureground.runtime.cost import Cost
+from figureground.runtime.depth_input import DepthInput
 from figureground.runtime.probability import leaf_probabilities
 from figureground.runtime.segmenter import Segmenter
 from figureground.runtime.sizing import Sizing
+from figureground.train.depth import EstimatesDepth, input_of, kept_estimator
 from figureground.train.run import load_run
 
 __all__ = ["RunSegmenter"]
@@ -38,7 +41,10 @@ class RunSegmenter(Segmenter):
     def __init__(self, folder: Path, *, name: str | None = None, threads: int | None = None) -> None:
         if threads is not None and threads < 1:
             raise NetworkError(f"{threads} threads", remedy="give at least 1")
-        recipe, self.model = load_run(folder)
+        recipe, network = load_run(folder)
+        self._depth_input = None if recipe.depth is None else input_of(recipe.depth)
+        estimates = recipe.depth is not None and self._depth_input is None
+        self.model: nn.Module = EstimatesDepth(network, kept_estimator(folder)).eval() if estimates else network
         super().__init__(name or recipe.name, recipe.tree, 0.5)
         self.sizing = Sizing(area=recipe.sizing.area, multiple=recipe.sizing.multiple)
         if threads is not None:
@@ -53,14 +59,30 @@ class RunSegmenter(Segmenter):
         multiple = self.sizing.multiple
         return max(1, round(height / multiple)) * multiple, max(1, round(width / multiple)) * multiple
 
+    @property
+    def depth_input(self) -> DepthInput | None:
+        """What the recipe says about depth maps; None where there are none, or an estimator makes them."""
+        return self._depth_input
+
     def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probability of every leaf: float32 (leaves, h, w)."""
         return leaf_probabilities(self.logits(image))
 
-    def logits(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def probabilities_with_depth(self, image: NDArray[np.uint8], depth: NDArray[np.float32]) -> NDArray[np.float32]:
+        """As `probabilities`, with normalised depth (h, w); ArgumentError where the network looks at none."""
+        if self._depth_input is None:
+            return super().probabilities_with_depth(image, depth)
+        return leaf_probabilities(self.logits(image, depth))
+
+    def logits(self, image: NDArray[np.uint8], depth: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """The network's own logits: float32 (leaves, h, w)."""
         with torch.inference_mode():
             pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).unsqueeze(0)
+            if self._depth_input is not None:
+                if depth is None and self._depth_input.needed:
+                    raise NetworkError(f"'{self.name}' needs a depth map", remedy="call it with depth=...")
+                beside = np.zeros(image.shape[:2], np.float32) if depth is None else depth
+                pixels = torch.cat([pixels.float(), torch.from_numpy(beside)[None, None]], dim=1)
             return np.asarray(self.model(pixels)[0].numpy(), dtype=np.float32)
 
     def cost(self, photo: NDArray[np.uint8]) -> Cost:

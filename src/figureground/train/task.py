@@ -16,6 +16,7 @@ from figureground.losses import IGNORE, distillation, with_background
 from figureground.metrics import BinaryReport, TreeCounts
 from figureground.networks.heads import with_head
 from figureground.train.adversary import Adversary
+from figureground.train.depth import COLORS, channel_options
 from figureground.train.feed import Photo
 from figureground.train.freezing import Frozen
 from figureground.train.optimizers import build_optimizer, build_schedule, parameter_groups
@@ -26,26 +27,37 @@ from figureground.train.terms import build_terms
 
 
 class ImageNetwork(nn.Module):
-    """A network under its head, with its normalisation: pictures of 0 to 255 in, leaf logits of the same size out."""
+    """A network under its head, with its normalisation: pictures of 0 to 255 in, leaf logits of the same size out.
+
+    With depth, pictures have a fourth channel, which is normalised already.
+    """
 
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, spec: Network, head: Head, labels: LabelTree) -> None:
+    def __init__(self, spec: Network, head: Head, labels: LabelTree, *, depth: bool = False) -> None:
         super().__init__()
         self.network = with_head(
             spec.name,
-            spec.options,
+            channel_options(spec, depth=depth),
             labels=labels,
             head=head.name,
             head_options=head.options,
             embedding=head.embedding,
         )
-        self.register_buffer("mean", 255 * torch.tensor(spec.mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(spec.std).view(1, -1, 1, 1), persistent=False)
+        mean, std = 255 * torch.tensor(spec.mean), 255 * torch.tensor(spec.std)
+        if depth:
+            mean, std = torch.cat([mean, torch.zeros(1)]), torch.cat([std, torch.ones(1)])
+        self.register_buffer("mean", mean.view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", std.view(1, -1, 1, 1), persistent=False)
+
+    @property
+    def channels(self) -> int:
+        """Of the pictures: 3, or 4 with depth."""
+        return self.mean.shape[1]
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """(N, 3, H, W) of 0 to 255 -> (N, leaves, H, W)."""
+        """(N, 3, H, W) of 0 to 255, or (N, 4, H, W) with depth -> (N, leaves, H, W)."""
         return cast("torch.Tensor", self.network(self._normal(image)))
 
     @property
@@ -84,12 +96,15 @@ class SegmentationTask(L.LightningModule):
         self.frozen = Frozen(model, recipe.optimize, recipe.schedule.epochs)
         self.latest: dict[str, torch.Tensor] = {}
         """The unweighted losses of the last step, for whoever asks what broke."""
+        if teacher is not None and teacher.channels > model.channels:
+            raise RecipeError("the teacher looks at depth, which the recipe does not have", remedy="add 'depth' to it")
         # In a tuple, so that the teacher is neither trained nor averaged nor saved with the student.
         self.teacher = (teacher,)
         self.adversary: Adversary | None = None
         if recipe.critic is not None:
             leaves = len(self.labels.leaves)
-            self.adversary = Adversary(recipe.critic, leaves=leaves, mean=model.mean, std=model.std)
+            mean, std = model.mean[:, :COLORS], model.std[:, :COLORS]
+            self.adversary = Adversary(recipe.critic, leaves=leaves, mean=mean, std=std)
         self.reports: dict[str, BinaryReport] = {}
         self.parts: dict[str, TreeCounts] = {}
         self.layout = torch.channels_last if recipe.schedule.channels_last else torch.contiguous_format
@@ -114,16 +129,17 @@ class SegmentationTask(L.LightningModule):
         outputs = self.model.outputs(image, self.wanted)
         progress = self.global_step / self.trainer.estimated_stepping_batches
         total = torch.zeros((), device=image.device)
+        colors = image[:, :COLORS]
         for term in self.terms:
-            value = term(outputs, target, image)
+            value = term(outputs, target, colors)
             self.latest[term.name] = value.detach()
             self.log(f"train/{term.name}", value, on_step=False, on_epoch=True, batch_size=len(image))
             total = total + term.weight_at(progress) * value
         if self.recipe.aux_weight:
-            total = total + self.recipe.aux_weight * self._auxiliary(outputs[AUXILIARY], batch, progress)
+            total = total + self.recipe.aux_weight * self._auxiliary(outputs[AUXILIARY], (colors, target), progress)
         if "logits" in outputs:
             total = total + self._distilled(image, outputs["logits"])
-            total = total + self._criticised(image, outputs["logits"], target, progress)
+            total = total + self._criticised(colors, outputs["logits"], target, progress)
         self.log("train/loss", total, on_step=True, on_epoch=True, batch_size=len(image))
         return total
 
@@ -145,7 +161,7 @@ class SegmentationTask(L.LightningModule):
         if teacher is None or spec is None:
             return torch.zeros((), device=logits.device)
         with torch.no_grad():
-            wanted = teacher(image)
+            wanted = teacher(image[:, : teacher.channels])
         value = distillation(logits, wanted, temperature=spec.temperature)
         self.log("train/distillation", value, on_step=False, on_epoch=True, batch_size=len(image))
         return spec.weight * value

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from figureground.errors import NetworkError, suggest
+from figureground.networks.transfer import transfer
 
 IMAGENET = "imagenet"
 
@@ -26,7 +27,8 @@ class TimmEncoder(nn.Module):
 
     Args:
         name: a timm model name with `features_only` support.
-        in_channels: channels of the image; timm adapts the stem's pretrained weights.
+        in_channels: channels of the image; pretrained weights of 3 start with zeros for those after them, so that
+            depth beside the colours changes nothing at first.
         weights: `"imagenet"` fetches timm's pretrained weights, a path reads a safetensors file with timm's key
             names, `None` starts from random values.
         levels: how many strides are used, each twice the last, counted from the finest one; `None` for all the
@@ -52,9 +54,7 @@ class TimmEncoder(nn.Module):
         if levels is not None:
             options["out_indices"] = tuple(range(levels))
         try:
-            self.body = timm.create_model(
-                name, features_only=True, pretrained=weights == IMAGENET, in_chans=in_channels, **options
-            )
+            self.body = timm.create_model(name, features_only=True, in_chans=in_channels, **options)
         except (IndexError, AssertionError) as error:
             if levels is None:
                 raise
@@ -67,7 +67,10 @@ class TimmEncoder(nn.Module):
                 f"the strides of encoder '{name}' are {self.strides}",
                 remedy="use an encoder that halves the map at every level, such as resnet34",
             )
-        if weights not in (None, IMAGENET):
+        if weights == IMAGENET:
+            pretrained = timm.create_model(name, features_only=True, pretrained=True, **options)
+            transfer(self.body, pretrained.state_dict())
+        elif weights is not None:
             _load_local(self.body, Path(str(weights)))
 
     def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
@@ -103,11 +106,12 @@ def _load_local(body: nn.Module, path: Path) -> None:
         ) from error
     # The count of batches is no weight, and PyTorch's older files lack it.
     wanted = {key: value for key, value in body.state_dict().items() if not key.endswith("num_batches_tracked")}
-    for key, value in wanted.items():
+    held = {key: state[key] for key in wanted if key in state}
+    misfit = transfer(body, held).new if held else tuple(wanted)
+    if misfit:
+        key = misfit[0]
         found = tuple(state[key].shape) if key in state else "missing"
-        if found != tuple(value.shape):
-            raise NetworkError(
-                f"{path} does not fit the encoder: {key!r} is {found}, not {tuple(value.shape)}",
-                remedy="use the weights of the same timm model, for as many image channels",
-            )
-    body.load_state_dict({key: state[key] for key in wanted}, strict=False)
+        raise NetworkError(
+            f"{path} does not fit the encoder: {key!r} is {found}, not {tuple(wanted[key].shape)}",
+            remedy="use the weights of the same timm model",
+        )
