@@ -12,7 +12,7 @@ import pytest
 PROJECT = "pyproject.toml"
 # The name under which a distribution is imported, where the two differ.
 IMPORTED_AS = {"pillow": "PIL", "pyyaml": "yaml", "pillow-heif": "pillow_heif"}
-NEEDS_AN_EXTRA = {"networks", "losses", "data", "train", "export", "serve", "batch"}
+NEEDS_AN_EXTRA = {"depth", "networks", "losses", "data", "train", "export", "serve", "batch"}
 
 
 def names(requirements):
