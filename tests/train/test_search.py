@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import optuna
 import pytest
 import yaml
 
+from figureground.cli.app import main
 from figureground.errors import DataError, RecipeError
 from figureground.train import Recipe, run
 from figureground.train.failures import InterruptedRun
@@ -197,6 +199,30 @@ def test_a_trial_that_is_worse_than_the_others_is_broken_off(tmp_path):
         assert not last.should_stop
         study.tell(trial, score)
     assert stopped == [False, False, False, True, False]
+
+
+# At the command line
+
+
+def test_the_command_prints_the_trials(tiny_recipe, space, tmp_path, made_up, capsys):
+    folder = tmp_path / "search"
+    given = ["--space", str(space()), "--trials", "2", "--set", "seed=5", "-o", str(folder)]
+    assert main(["search", str(tiny_recipe), *given]) == 0
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
+    assert lines[0].split()[:3] == ["trial", "state", "score"]
+    assert [line.split()[1] for line in lines[1:3]] == ["finished", "finished"]
+    assert lines[3] == str(folder / "best.yaml")
+    assert printed.err.startswith("trial_000: finished, score 0.")
+    assert Recipe.read(folder / "best.yaml").seed == 5
+
+
+def test_without_optuna_the_command_says_what_to_install(tiny_recipe, space, monkeypatch, capsys):
+    for name in ("search", "space", "trials"):
+        monkeypatch.delitem(sys.modules, f"figureground.train.{name}")
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    assert main(["search", str(tiny_recipe), "--space", str(space())]) == 5
+    assert "'optuna', which is not installed; type: pip install 'figureground[search]'" in capsys.readouterr().err
 
 
 # A real one
