@@ -1,4 +1,4 @@
-"""SegFormer against segmentation-models-pytorch and the golden values of transformers; checkpoints under all names."""
+"""SegFormer against segmentation-models-pytorch and golden values of other libraries; checkpoints under all names."""
 
 from __future__ import annotations
 
@@ -70,6 +70,11 @@ MMSEGMENTATION = [
     (r"mlp\.widen", "ffn.layers.0"),
     (r"mlp\.depthwise", "ffn.layers.1"),
     (r"mlp\.narrow", "ffn.layers.4"),
+    (r"head\.project\.(\d)\.0", r"decode_head.convs.\1.conv"),
+    (r"head\.project\.(\d)\.1", r"decode_head.convs.\1.bn"),
+    (r"head\.fuse\.0", "decode_head.fusion_conv.conv"),
+    (r"head\.fuse\.1", "decode_head.fusion_conv.bn"),
+    (r"head\.classify", "decode_head.conv_seg"),
 ]
 
 
@@ -100,7 +105,7 @@ def as_transformers(state: dict[str, Tensor], rules: list[tuple[str, str]]) -> d
 
 
 def as_mmsegmentation(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Our encoder's tensors under mmsegmentation's names: queries, keys and values in one, 1x1 convolutions."""
+    """Our tensors as mmsegmentation has them: queries, keys and values in one, 1x1 convolutions, finest map first."""
     theirs = {}
     for name, tensor in state.items():
         if ".query." in name:
@@ -108,7 +113,9 @@ def as_mmsegmentation(state: dict[str, Tensor]) -> dict[str, Tensor]:
             theirs[renamed(name.replace("query", "query_key_value"), MMSEGMENTATION)] = joined
         elif ".mlp.widen.weight" in name or ".mlp.narrow.weight" in name:
             theirs[renamed(name, MMSEGMENTATION)] = tensor[..., None, None]
-        elif name.startswith("encoder.") and ".key_value." not in name:
+        elif name == "head.fuse.0.weight":
+            theirs[renamed(name, MMSEGMENTATION)] = torch.cat(tensor.chunk(4, dim=1)[::-1], dim=1)
+        elif ".key_value." not in name:
             theirs[renamed(name, MMSEGMENTATION)] = tensor
     return theirs
 
@@ -118,25 +125,20 @@ def small(**options: object) -> nn.Module:
     return create("segformer", **{"leaves": 2, "decoder_width": 32, **options}).eval()
 
 
-def fill_as_transformers(network: nn.Module, fill_by_hash) -> None:
-    """The hash fill under the names of transformers 5, whose keys and values are two tensors."""
+def fill_as(tensors: dict[str, Tensor], network: nn.Module, fill_by_hash, *, eps: float) -> None:
+    """The hash fill under the names and in the shapes of another library, which has one eps everywhere."""
 
     class Renamed(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.tensors = as_transformers(network.state_dict(), TRANSFORMERS_5)
-
         def state_dict(self) -> dict[str, Tensor]:
-            return self.tensors
+            return tensors
 
-    theirs = Renamed()
-    fill_by_hash(theirs)
-    report = network.load_published(theirs.tensors)
+    fill_by_hash(Renamed())
+    report = network.load_published(tensors)
     assert not report.new
     assert not report.ignored
     for module in network.modules():
         if isinstance(module, nn.LayerNorm):
-            module.eps = 1e-5  # as transformers has it everywhere
+            module.eps = eps
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +209,7 @@ def test_smp_golden(fill_by_hash, hashed_input):
 )
 def test_transformers_golden(variant, size, mean, std, most, first, last, fill_by_hash, hashed_input):
     network = create("segformer", leaves=19, encoder=variant).eval()
-    fill_as_transformers(network, fill_by_hash)
+    fill_as(as_transformers(network.state_dict(), TRANSFORMERS_5), network, fill_by_hash, eps=1e-5)
     with torch.inference_mode():
         maps = network.encoder(hashed_input("input", 1, 3, *size).float())
         out = network.head(maps)
@@ -220,6 +222,27 @@ def test_transformers_golden(variant, size, mean, std, most, first, last, fill_b
     if (variant, size) == ("mit_b0", (64, 64)):
         for x, expected in zip(maps, STAGES, strict=True):
             assert x.flatten()[:5].tolist() == pytest.approx(expected, abs=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("size", "mean", "std", "most", "first", "last"),
+    [
+        ((64, 64), 0.110129, 0.422834, 0.966829, [0.70579, 0.96683, 0.71336, 0.87238, 0.88838], -0.16405),
+        ((96, 160), -0.117609, 0.264470, 0.958996, [0.1106, 0.37165, 0.18866, 0.43081, -0.04937], -0.23251),
+        ((70, 54), 0.037439, 0.480468, 0.966548, [0.64791, 0.20684, 0.49358, 0.34324, 0.63327], -0.57291),
+    ],
+)
+def test_mmsegmentation_golden(size, mean, std, most, first, last, fill_by_hash, hashed_input):
+    """What SegformerHead over MixVisionTransformer of mmsegmentation 1.2.2 gives with the same fill."""
+    network = create("segformer", leaves=2, normalised_projections=True).eval()
+    fill_as(as_mmsegmentation(network.state_dict()), network, fill_by_hash, eps=1e-6)
+    with torch.inference_mode():
+        out = network.head(network.encoder(hashed_input("input", 1, 3, *size).float()))
+    assert float(out.mean()) == pytest.approx(mean, abs=1e-5)
+    assert float(out.std()) == pytest.approx(std, abs=1e-5)
+    assert float(out.abs().max()) == pytest.approx(most, abs=2e-5)
+    assert out.flatten()[:5].tolist() == pytest.approx(first, abs=2e-5)
+    assert float(out.flatten()[-1]) == pytest.approx(last, abs=2e-5)
 
 
 @pytest.mark.parametrize("rules", [TRANSFORMERS_5, TRANSFORMERS_4], ids=["5", "4"])
@@ -235,14 +258,18 @@ def test_checkpoints_of_transformers_load(rules):
         assert torch.equal(tensor, given.state_dict()[name]), name
 
 
-def test_encoder_of_mmsegmentation_loads_and_its_head_is_left(tmp_path):
-    given = small()
+def test_checkpoints_of_mmsegmentation_load(tmp_path):
+    """Whole where the projections are normalised; elsewhere all but the projections, which the report names."""
+    given, loaded = small(normalised_projections=True), small(normalised_projections=True)
     for parameter in given.parameters():
         nn.init.normal_(parameter)
-    theirs = {**as_mmsegmentation(given.state_dict()), "decode_head.convs.0.conv.weight": torch.zeros(32, 32, 1, 1)}
+    theirs = as_mmsegmentation(given.state_dict())
+    report = loaded.load_published(theirs)
+    assert not report.new
+    assert not report.ignored
+    assert all(map(torch.equal, loaded.state_dict().values(), given.state_dict().values()))
     report = small().load_published(theirs)
-    assert report.ignored == ("decode_head.convs.0.conv.weight",)
-    assert all(name.startswith("head.") for name in report.new)
+    assert all(name.startswith("head.project.") for name in report.new + report.ignored)
     assert "new (head.project.0.weight, head.project.0.bias, head.project.1.weight, ...)" in str(report)
     save_file(theirs, tmp_path / "mit.safetensors")
     loaded = small(encoder_weights=str(tmp_path / "mit.safetensors"))

@@ -1,7 +1,8 @@
 """SegFormer (Xie et al., arXiv:2105.15203): the MiT encoder and a decoder of linear layers, B0 to B5.
 
-Published checkpoints load under the names of ``transformers``, the authors' release, segmentation-models-pytorch and,
-for the encoder, mmsegmentation. The image is not padded: like the originals, every stage rounds odd sizes up.
+Published checkpoints load under the names of ``transformers``, the authors' release, segmentation-models-pytorch and
+mmsegmentation, whose decoder normalises its projections (``normalised_projections=True``). The image is not padded:
+like the originals, every stage rounds odd sizes up.
 
 `sersegformer` adds to this network what HolyBayes/FastSeg adds to it.
 """
@@ -27,6 +28,7 @@ from figureground.networks.transfer import TransferReport, read_tensors, transfe
 
 _WIDTHS = {"mit_b0": 256, "mit_b1": 256}
 _WIDTH = 768
+_NORMALISED_WIDTH = 256
 
 
 class LinearDecoder(nn.Module):
@@ -39,13 +41,17 @@ class LinearDecoder(nn.Module):
 
     def __init__(self, channels: Sequence[int], leaves: int, width: int, classified: int | None = None) -> None:
         super().__init__()
-        self.project = nn.ModuleList(nn.Linear(inputs, width) for inputs in channels)
+        self.project = nn.ModuleList(self.projection(inputs, width) for inputs in channels)
         self.fuse = ConvNormReLU(len(channels) * width, width, kernel=1)
         self.dropout = nn.Dropout(0.1)
         self.classify = nn.Conv2d(classified or width, leaves, 1)
         self.project.apply(init_as_released)
         he_normal(self.fuse.modules())
         nn.init.normal_(self.classify.weight, std=0.01)
+
+    def projection(self, inputs: int, width: int) -> nn.Module:
+        """What projects one map."""
+        return nn.Linear(inputs, width)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Maps (N, channels[i], h_i, w_i), finest first -> logits (N, leaves, h_0, w_0)."""
@@ -62,6 +68,18 @@ class LinearDecoder(nn.Module):
         coarse = [F.interpolate(x, size=size, mode="bilinear", align_corners=False) for x in maps[:0:-1]]
         mixed: Tensor = self.dropout(self.fuse(torch.cat([*coarse, maps[0]], dim=1)))
         return mixed
+
+
+class NormalisedDecoder(LinearDecoder):
+    """The decoder of mmsegmentation: every projection is normalised and rectified, and has no bias."""
+
+    def projection(self, inputs: int, width: int) -> nn.Module:
+        """What projects one map."""
+        return ConvNormReLU(inputs, width, kernel=1)
+
+    def projected(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Maps (N, channels[i], h_i, w_i) -> maps (N, width, h_i, w_i)."""
+        return [project(x) for project, x in zip(self.project, maps, strict=True)]
 
 
 class SegFormer(EncoderDecoder):
@@ -142,6 +160,8 @@ def _load_encoder(encoder: MiT, path: Path) -> None:
         "B0, Cityscapes": ({"leaves": 19}, 3_719_027),
         "B2, Cityscapes": ({"leaves": 19, "encoder": "mit_b2"}, 27_361_235),
         "B0, depth": ({"in_channels": 4}, 3_714_401 + 32 * 49),
+        "B0, mmsegmentation": ({"leaves": 19, "normalised_projections": True}, 3_720_051),
+        "B5, mmsegmentation": ({"leaves": 150, "encoder": "mit_b5", "normalised_projections": True}, 82_008_406),
     },
 )
 def segformer(
@@ -151,6 +171,7 @@ def segformer(
     encoder: str = "mit_b0",
     encoder_weights: str | None = None,
     decoder_width: int | None = None,
+    normalised_projections: bool = False,
     drop_path: float = 0.1,
     gates: str | None = None,
     dual_attention: bool = False,
@@ -160,11 +181,17 @@ def segformer(
 
     encoder: "mit_b0" to "mit_b5".
     encoder_weights: None, or a local safetensors file of a SegFormer or MiT under any published names.
-    decoder_width: channels of the decoder; None for the paper's, 256 for B0 and B1 and 768 for the others.
+    decoder_width: channels of the decoder; None for the paper's, 256 for B0 and B1 and 768 for the others, or for
+        mmsegmentation's, 256 for all.
+    normalised_projections: the decoder of mmsegmentation, for its checkpoints.
     drop_path: chance of the last block to be left out in training.
     gates: None, or a form of attention-boosting gates inside of the encoder, where `MiT` says.
     dual_attention, auxiliary: see `blocks.switches`.
     """
     body = mit_encoder(encoder, weights=encoder_weights, in_channels=in_channels, drop_path=drop_path, gate=gates)
-    head = LinearDecoder(body.channels, leaves, decoder_width or decoder_width_of(encoder))
+    head: LinearDecoder
+    if normalised_projections:
+        head = NormalisedDecoder(body.channels, leaves, decoder_width or _NORMALISED_WIDTH)
+    else:
+        head = LinearDecoder(body.channels, leaves, decoder_width or decoder_width_of(encoder))
     return SegFormer(leaves, body, head, Switches(dual_attention=dual_attention, auxiliary=auxiliary))

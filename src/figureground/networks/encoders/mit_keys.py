@@ -1,8 +1,8 @@
 """The names that published SegFormer and MiT checkpoints give their tensors, turned into ours.
 
 Known: ``transformers`` 5, ``transformers`` 4 with the files on its hub, the authors' release with
-segmentation-models-pytorch, and mmsegmentation 1. The head of mmsegmentation's SegFormer computes something else (it
-normalises every projection), so of its files only the encoder has names here.
+segmentation-models-pytorch, and mmsegmentation 0 and 1, whose decoder is another one: see
+`figureground.networks.segformer.NormalisedDecoder`.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ _NAMES = {
     "decoder.fuse_stage.0": "head.fuse.0",
     "decoder.fuse_stage.1": "head.fuse.1",
     "segmentation_head.0": "head.classify",
-    # mmsegmentation 1
+    # mmsegmentation
     "layers.{i}.0.projection": "encoder.stages.{i}.embed.project",
     "layers.{i}.0.norm": "encoder.stages.{i}.embed.norm",
     "layers.{i}.1.{j}.norm1": "encoder.stages.{i}.blocks.{j}.norm1",
@@ -91,7 +91,13 @@ _NAMES = {
     "layers.{i}.1.{j}.ffn.layers.1": "encoder.stages.{i}.blocks.{j}.mlp.depthwise",
     "layers.{i}.1.{j}.ffn.layers.4": "encoder.stages.{i}.blocks.{j}.mlp.narrow",
     "layers.{i}.2": "encoder.stages.{i}.norm",
+    "decode_head.convs.{i}.conv": "head.project.{i}.0",
+    "decode_head.convs.{i}.bn": "head.project.{i}.1",
+    "decode_head.fusion_conv.conv": "head.fuse.0.finest_first",
+    "decode_head.fusion_conv.bn": "head.fuse.1",
+    "decode_head.conv_seg": "head.classify",
 }
+_STAGES = 4
 _NUMBERS = {"{i}": r"(?P<i>\d+)", "{i1}": r"(?P<i1>\d+)", "{r}": r"(?P<r>\d+)", "{j}": r"(?P<j>\d+)"}
 _PREFIX = re.compile(r"^(?:(?:segformer|encoder|backbone)\.)*")
 
@@ -110,7 +116,8 @@ def our_name(name: str) -> str:
     """Our name of a published checkpoint's tensor; a name not known is returned as it is.
 
     Separate keys and values, and queries, keys and values in one, have names of their own, which `our_tensors` joins
-    and splits: "...attention.key", "...value" and "...query_key_value".
+    and splits: "...attention.key", "...value" and "...query_key_value". So has a mixing convolution that reads the
+    maps in the other order.
     """
     body, _, end = name.replace("in_proj_", "in_proj.").rpartition(".")
     body = _PREFIX.sub("", body)
@@ -126,7 +133,7 @@ def _stage(numbers: Mapping[str, int]) -> int | None:
     if "i1" in numbers:
         return numbers["i1"] - 1
     if "r" in numbers:
-        return 3 - numbers["r"]
+        return _STAGES - 1 - numbers["r"]
     return numbers.get("i")
 
 
@@ -143,6 +150,8 @@ def our_tensors(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             width = len(tensor) // 3
             tensors[name.replace(".query_key_value.", ".query.")] = tensor[:width]
             tensors[name.replace(".query_key_value.", ".key_value.")] = tensor[width:]
+        elif ".finest_first." in name:
+            tensors[name.replace(".finest_first.", ".")] = torch.cat(tensor.chunk(_STAGES, dim=1)[::-1], dim=1)
         elif ".mlp.widen." in name or ".mlp.narrow." in name:
             tensors[name] = tensor.flatten(1) if tensor.ndim > 1 else tensor
         elif ".attention.value." not in name:
