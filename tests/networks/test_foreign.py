@@ -16,6 +16,7 @@ from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 from figureground.errors import NetworkError, UnknownNetworkError
 from figureground.networks import create
+from figureground.networks.published import load_published
 from figureground.networks.registry import without_weights
 
 SMALL = {"depths": [1, 1, 1, 1], "hidden_sizes": [8, 16, 24, 32], "decoder_hidden_size": 16}
@@ -75,6 +76,19 @@ def test_onnx_at_another_size(name):
     (found,) = session.run(None, {"image": x.numpy()})
     assert found.shape == expected.shape
     assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+def test_checkpoints_of_its_library_load(tmp_path):
+    name, other = SMP, theirs(SMP)
+    other.save_pretrained(tmp_path)
+    network = create(name, leaves=2, **OPTIONS[name])
+    report = load_published(network, tmp_path)
+    assert not report.new
+    assert not report.ignored
+    assert all(map(torch.equal, network.module.state_dict().values(), other.state_dict().values()))
+    again = create(name, leaves=2, **OPTIONS[name])
+    assert not again.load_published(network.state_dict()).new
+    assert all(map(torch.equal, again.state_dict().values(), network.state_dict().values()))
 
 
 def test_an_auxiliary_head_is_a_training_output():

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from figureground.errors import NetworkError, suggest
 from figureground.networks.blocks.frame import SegmentationNetwork, resize_logits
+from figureground.networks.transfer import TransferReport, transfer
 
 _LEAVES = "leaves"
 _TAKES_LEAVES = ("classes", "num_classes", "num_labels", "n_classes", "nclass", "out_channels")
@@ -76,6 +77,14 @@ class ForeignNetwork(SegmentationNetwork):
                 "or the output that is meant, as in adapter: {output: masks}",
             )
         return {key: resize_logits(out, x.shape[-2:]) for key, out in outputs.items() if self._fits(out)}
+
+    def load_published(self, state: Mapping[str, Tensor]) -> TransferReport:
+        """Take over what fits of a checkpoint under the module's names, in place; other classes stay new.
+
+        Raises NetworkError when nothing fits.
+        """
+        mine = self.state_dict()
+        return transfer(self, {name if name in mine else f"module.{name}": tensor for name, tensor in state.items()})
 
     def _fits(self, output: Any) -> bool:
         return isinstance(output, Tensor) and output.ndim == 4 and output.shape[1] == self.leaves
