@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy import ndimage
 
 from figureground.data import Augment, Draw, Mixture, Sample, SourceSpec, build_source
 from figureground.data.paste import pasted
@@ -75,6 +78,22 @@ def test_who_stood_there_is_behind_and_what_is_unknown_is_not_pasted():
     assert paste(behind, ground()) is behind
     found = paste(behind, donor())
     assert set(np.unique(found.target)) == {1, 2}
+
+
+@pytest.mark.parametrize("size", [(60, 80), (30, 40), (1, 1)])
+def test_depth_is_unknown_where_people_were_pasted(size):
+    depth = np.full(size, 0.7, np.float32)
+    found = paste(replace(ground(), depth=depth), donor(), seed=3)
+    assert found.depth.shape == size
+    assert found.depth.dtype == np.float32
+    assert (depth == np.float32(0.7)).all()
+    rows, columns = (np.arange(length) * cells // length for length, cells in zip((60, 80), size, strict=True))
+    under = found.depth[np.ix_(rows, columns)]
+    assert (under[found.target == 1] == 0).all()
+    far = ndimage.distance_transform_cdt(found.target == 0) > 3
+    assert far.any()
+    assert (under[far] == np.float32(0.7)).all() or size == (1, 1)
+    assert paste(ground(), donor()).depth is None
 
 
 def test_left_and_right_change_places_where_people_are_mirrored():

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
+from figureground.data.depth import unwrapped
 from figureground.data.paste import pasted
-from figureground.data.sources import CompositeSource, EmptySource, Sample, Source
+from figureground.data.sources import PairSource, Sample, Source
 from figureground.data.specs import Augment, Stage
 from figureground.data.transforms import augmented, mirror_table
 from figureground.labels import LabelTree
@@ -40,7 +41,7 @@ class Mixture(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         self.donors = [
             (number, item)
             for number, source in enumerate(self.sources if augment.paste else [])
-            if not isinstance(source, EmptySource | CompositeSource)
+            if isinstance(unwrapped(source), PairSource)
             for item in range(len(source))
         ]
         self.drop = drop
@@ -58,7 +59,7 @@ class Mixture(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         if self.augment.paste == 0 or rng.random() >= self.augment.paste:
             return sample
         source, item = self.donors[int(rng.integers(len(self.donors)))]
-        return pasted(sample, self.sources[source].read(item, rng), rng, self.mirror.numpy())
+        return pasted(sample, unwrapped(self.sources[source]).read(item, rng), rng, self.mirror.numpy())
 
 
 class MixtureSampler(Sampler[list[Draw]]):

@@ -17,7 +17,7 @@ def pasted(sample: Sample, donor: Sample, rng: np.random.Generator, mirror: Pixe
     """The sample with the people of `donor` in front, all together: scaled, perhaps mirrored, perhaps cut by the edge.
 
     Args:
-        sample: what gets them; its own people may vanish behind them.
+        sample: what gets them; its own people may vanish behind them, and its depth is unknown where they are.
         donor: whose counted figure is taken, with the values it has in the target; nothing happens where it has none.
         rng: decides size, place and mirroring.
         mirror: (256,) the value that each target value becomes in a mirror.
@@ -36,7 +36,14 @@ def pasted(sample: Sample, donor: Sample, rng: np.random.Generator, mirror: Pixe
     front.paste(values, (place.left, place.top))
     found = np.asarray(front)
     target = np.where(found > 0, mirror[found] if place.mirrored else found, sample.target).astype(np.uint8)
-    return replace(sample, image=np.asarray(canvas), target=target)
+    depth = None if sample.depth is None else _hidden(sample.depth, found > 0)
+    return replace(sample, image=np.asarray(canvas), target=target, depth=depth)
+
+
+def _hidden(depth: NDArray[np.float32], front: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Depth (h, w) with 0, for unknown, where somebody is in `front` (H, W): nobody measured them there."""
+    covered = Image.fromarray(255 * front.astype(np.uint8)).resize(depth.shape[::-1], Image.Resampling.BOX)
+    return np.where(np.asarray(covered) > 0, np.float32(0), depth)
 
 
 def _box(figure: NDArray[np.bool_]) -> tuple[slice, slice]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.data import PairSource, Source
+from figureground.data.depth import unwrapped
 from figureground.data.sources import read_index_map
 from figureground.datasets.balance import inverse_frequency, median_frequency
 from figureground.errors import DataError, RecipeError
@@ -80,7 +81,7 @@ def _counts(sources: Sequence[Source], leaves: int) -> NDArray[np.int64]:
     """(masks, 1 + leaves): counted pixels of background and leaves."""
     found = []
     for source in sources:
-        plain = getattr(source, "inner", source)  # what a source with depth is around
+        plain = unwrapped(source)
         if not isinstance(plain, PairSource) or (plain.value or 0) > leaves:
             continue
         for _, mask in plain.pairs:
