@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections import Counter
+from typing import Any, NamedTuple
 
 import pytest
 import segmentation_models_pytorch as smp
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from figureground.errors import NetworkError
 from figureground.networks import create
@@ -69,6 +71,37 @@ def test_same_output_and_gradient(pair, size):
         assert float((mine - other).abs().max()) <= 1e-4 * float(other.abs().max())
     with torch.inference_mode():
         torch.testing.assert_close(pair.ours(x), pair.theirs(padded)[..., : size[0], : size[1]], rtol=1e-4, atol=1e-4)
+
+
+class Work(TorchDispatchMode):
+    """Counts the bytes that each kind of operator writes; a view writes none, in place is no other kind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = func(*args, **(kwargs or {}))
+        tensors = [one for one in (given if isinstance(given, tuple | list) else [given]) if isinstance(one, Tensor)]
+        if not func.is_view:
+            name = func.overloadpacket.__name__.rstrip("_")
+            self.written[name] += sum(one.numel() * one.element_size() for one in tensors)
+        return given
+
+
+def test_a_training_step_does_no_more_work_than_theirs(pair):
+    """No copy, no cast, no operator that theirs does not have, forward and backward."""
+    x, counted = torch.randn(2, 3, 64, 64), []
+    for network in pair:
+        network.train()
+        with Work() as work:
+            network(x).square().mean().backward()
+        counted.append(work.written)
+        network.zero_grad()
+        network.eval()
+    mine, other = counted
+    assert mine["convolution"] == other["convolution"] > 0
+    assert not mine - other
 
 
 def test_linknet_golden(fill_by_hash, hashed_input):

@@ -162,7 +162,7 @@ class MaskFormer(EncoderDecoder):
     def _masks(self, states: Tensor, pixels: Tensor) -> Tensor:
         """States (layers, N, queries, width) -> mask logits (layers, N, queries, h, w)."""
         first, second, last = self.embed
-        embedded: Tensor = last(F.relu(second(F.relu(first(states)))))
+        embedded: Tensor = last(F.relu(second(F.relu(first(states), inplace=True)), inplace=True))
         return torch.einsum("lnqc,nchw->lnqhw", embedded, pixels)
 
 

@@ -9,12 +9,17 @@ from torch import Tensor, nn
 from figureground.errors import NetworkError
 
 
+def _is_recorded() -> bool:
+    """A graph is being recorded: sizes are symbols, and a decision by their values would freeze them."""
+    return torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
+
+
 def check_size(x: Tensor, least: int) -> None:
     """Raise NetworkError when a side of ``x`` (N, C, H, W) is under ``least`` pixels.
 
-    Skipped while a graph is recorded: there the sizes are symbols, and the check would freeze them.
+    Skipped while a graph is recorded.
     """
-    if torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():
+    if _is_recorded():
         return
     height, width = x.shape[-2:]
     if min(height, width) < least:
@@ -36,9 +41,12 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
     """Repeat the last row and column of ``x`` (N, C, H, W) until both sides are multiples of ``multiple``.
 
     Edges are repeated rather than filled with zeros, so that the network sees no artificial border inside the photo.
+    What fits is not copied.
     """
     height, width = x.shape[-2:]
     below, right = whole_multiple(height, multiple) - height, whole_multiple(width, multiple) - width
+    if not _is_recorded() and below == right == 0:
+        return x
     return F.pad(x, (0, right, 0, below), mode="replicate")
 
 

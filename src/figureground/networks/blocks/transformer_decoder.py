@@ -88,7 +88,7 @@ class DecoderLayer(nn.Module):
         named = x + names
         x = self.norm1(x + self.dropout(self.to_queries(named, named, x)))
         x = self.norm2(x + self.dropout(self.to_map(x + names, placed, memory)))
-        hidden = self.dropout(F.relu(self.widen(x)))
+        hidden = self.dropout(F.relu(self.widen(x), inplace=True))
         out: Tensor = self.norm3(x + self.dropout(self.narrow(hidden)))
         return out
 
