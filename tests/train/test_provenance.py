@@ -79,6 +79,18 @@ def test_a_change_is_found(tiny_recipe, tiny_photos, photos, change, difference)
         raise AssertionError(changed_data(before, fingerprint(tiny_recipe, photos)))
 
 
+def test_depth_maps_belong_to_a_source(tiny_recipe, photos):
+    (photos / "depth").mkdir()
+    for number in range(8):
+        (photos / f"depth/p{number}.npy").write_bytes(b"a map")
+    with_depth = [f"data.root={photos}", "depth={}", "data.sources.0.depth=depth", "data.sources.1.depth=false"]
+    recipe = Recipe.read(tiny_recipe, with_depth)
+    before = data_fingerprint(recipe)
+    assert (before["people"]["files"], before["empty"]["files"]) == (24, 8)
+    (photos / "depth/p3.npy").write_bytes(b"another map")
+    assert "source 'people' had 24 files" in changed_data(before, data_fingerprint(recipe))
+
+
 def test_a_new_and_a_lost_source():
     assert changed_data({}, {"a": {}}) == "source 'a' is new"
     assert changed_data({"a": {}}, {}) == "source 'a' is gone"

@@ -15,6 +15,7 @@ from torch import nn
 
 from figureground import images
 from figureground.data import CompositeSource, EmptySource, Mixture, MixtureSampler, PairSource, Source
+from figureground.data.depth import unwrapped
 from figureground.errors import FiguregroundError
 from figureground.train.task import SegmentationTask
 
@@ -78,6 +79,7 @@ def batch_files(loader: Any, number: int) -> list[str]:
 
 
 def _file(source: Source, item: int) -> Path | str:
+    source = unwrapped(source)
     if isinstance(source, PairSource):
         return source.pairs[item][0]
     if isinstance(source, EmptySource):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from figureground.data import SourceSpec, picture_files
+from figureground.images import DEPTH_SUFFIXES
 from figureground.train.recipe import Recipe
 
 __all__ = ["changed_data", "data_fingerprint", "environment", "git_state"]
@@ -76,7 +77,10 @@ def data_fingerprint(recipe: Recipe) -> Fingerprint:
 
 def _of_source(spec: SourceSpec, root: Path) -> dict[str, Any]:
     folders = [folder for folder in (spec.images, spec.masks, spec.people, *spec.backgrounds) if folder]
-    files = sorted((f"{folder}/{path.name}", path) for folder in folders for path in picture_files(root / folder))
+    found = {folder: picture_files(root / folder) for folder in folders}
+    if isinstance(spec.depth, str):
+        found[spec.depth] = [path for path in (root / spec.depth).iterdir() if path.suffix.lower() in DEPTH_SUFFIXES]
+    files = sorted((f"{folder}/{path.name}", path) for folder, paths in found.items() for path in paths)
     sizes = [path.stat().st_size for _, path in files]
     digest = hashlib.sha256()
     for (name, _), size in zip(files, sizes, strict=True):
