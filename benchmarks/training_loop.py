@@ -47,7 +47,9 @@ class Clock(L.Callback):
         self.seconds = self.waited = 0.0
         self.began = self.waited_before = 0.0
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         """Note the time after each step."""
         number = int(trainer.global_step)
         if number == WARM:
@@ -142,7 +144,8 @@ def step_alone(recipe_path: Path, steps: int, *, quick: bool) -> float:
     if not quick:
         for module in model.modules():
             if isinstance(module, DepthwiseConv2d):
-                module.__class__ = nn.Conv2d
+                plain: Any = module
+                plain.__class__ = nn.Conv2d
     side = recipe.schedule.stages[0].sizes[0]
     image = (255 * torch.rand(recipe.schedule.batch_size, 3, side, side)).contiguous(memory_format=layout)
     target = (torch.rand(recipe.schedule.batch_size, side, side) < 0.4).long()

@@ -43,7 +43,7 @@ def kill(process):
     return process.exitcode == -signal.SIGKILL
 
 
-def wait_for(path, process, seconds=120):
+def wait_for(path, process, seconds=900):
     """Look for a file, or for the end of the process, very often."""
     end = time.monotonic() + seconds
     while not path.exists() and process.exitcode is None and time.monotonic() < end:
@@ -64,13 +64,12 @@ def numbers(folder):
         return {(row["step"], row["name"]): row["value"] for row in csv.DictReader(file)}
 
 
-def test_killed_while_the_checkpoint_is_written(start, tiny_recipe, tmp_path):
-    """The worst moment: the second checkpoint lies there in part, and the weights of its epoch in full."""
-    overrides = ["schedule.epochs=3", "data.samples_per_epoch=4"]
+def test_killed_after_its_first_epoch(start, tiny_recipe, tmp_path):
+    """With the worst that a kill, or a power cut, can leave: parts of a checkpoint, of weights and of a line."""
+    overrides = ["schedule.epochs=4", "data.samples_per_epoch=4"]
     folder = tmp_path / "killed"
     process = start(tiny_recipe, overrides, folder)
     wait_for(folder / "checkpoints/last.ckpt", process)
-    wait_for(folder / "checkpoints/last.partial", process)
     assert kill(process)
     torch.load(folder / "checkpoints/last.ckpt", weights_only=True)
     (folder / "checkpoints/last.partial").write_bytes(b"half of a check")
