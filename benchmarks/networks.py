@@ -1,20 +1,20 @@
 """Our networks against other people's of the same architecture with the same weights: time and memory of a step.
 
 Each pair is first shown to compute the same. Then ours and theirs take turns, so that a busy machine slows both, and
-the ratio is the median over the turns. A training step is forward and backward of a mean square.
+the ratio is the median over the turns. A training step is forward and backward of a mean square. `--control` measures
+theirs against a copy of theirs: how far from 1 its ratios are is what the machine makes of equal networks.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
+import copy
 import gc
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -72,25 +72,32 @@ class Queries(nn.Module):
         self.network = cast("MaskFormer", create("maskformer", background_class=False))
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(N, 3, H, W) -> class logits and mask logits of the last layer; those of all layers are computed."""
-        classes, masks = self.network.predict_queries(x)
-        return [classes[-1], masks[-1]]
+        """(N, 3, H, W) -> class logits and mask logits after the last layer, the only ones that theirs computes."""
+        network = self.network
+        states, pixels = network._decoded(network.encode(x))
+        return [network.classify(states[-1]), network._masks(states[-1:], pixels)[0]]
 
 
 class TheirQueries(nn.Module):
-    """The MaskFormer of transformers over a ResNet-50, with its default sizes."""
+    """The MaskFormer of transformers over a ResNet-50, told to drop out where the authors' and ours do.
+
+    That is in the attention and inside of the MLPs too.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        from transformers import MaskFormerConfig, MaskFormerForInstanceSegmentation, ResNetConfig
+        from transformers import DetrConfig, MaskFormerConfig, MaskFormerForInstanceSegmentation, ResNetConfig
 
         # Their configurations take keywords that their types do not tell.
         sizes: dict[str, Any] = {"out_features": ["stage1", "stage2", "stage3", "stage4"]}
-        options: dict[str, Any] = {"backbone_config": ResNetConfig(**sizes), "num_labels": 1}
+        drops: dict[str, Any] = {"attention_dropout": 0.1, "activation_dropout": 0.1}
+        options: dict[str, Any] = {
+            "backbone_config": ResNetConfig(**sizes), "decoder_config": DetrConfig(**drops), "num_labels": 1
+        }  # fmt: skip
         self.module = MaskFormerForInstanceSegmentation(MaskFormerConfig(**options))
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(N, 3, H, W) -> class logits and mask logits of the last layer; those of all layers are computed."""
+        """(N, 3, H, W) -> class logits and mask logits after the last layer."""
         found = self.module(x)
         return [found.class_queries_logits, found.masks_queries_logits]
 
@@ -169,33 +176,35 @@ def seconds(step: Callable[[], None], options: argparse.Namespace) -> float:
     return clock() - start
 
 
-def peak_megabytes(step: Callable[[], None], device: str) -> float | None:
-    """The most memory that a step takes beyond what is held before it; None where it cannot be measured."""
+def peak_megabytes(step: Callable[[], None], device: str) -> float:
+    """The most memory of tensors that a step takes beyond what is held before it.
+
+    Counted by PyTorch's allocator, so that it is the same at every run; not the memory that libraries take beside it.
+    """
     gc.collect()
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
         held = torch.cuda.memory_allocated()
         step()
         return (torch.cuda.max_memory_allocated() - held) / 1e6
-    if not Path("/proc/self/clear_refs").exists():
-        return None
-    ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forget the highest resident size so far
-    held = resident("VmRSS")
-    step()
-    return (resident("VmHWM") - held) / 1e3
-
-
-def resident(field: str) -> int:
-    """A size of this process in kB, from /proc/self/status."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(field))
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
+        step()
+    recorded: Any = profile.profiler
+    held, most = 0, 0
+    for event in recorded.kineto_results.events():
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            most = max(most, held)
+    return most / 1e6
 
 
 def measure(name: str, mode: str, compiled: bool, options: argparse.Namespace) -> dict[str, Any]:
     """One row of the table."""
     image = torch.randn(options.batch, 3, options.size, options.size, device=options.device)
     networks = built(PAIRS[name], image)
+    if options.control:
+        networks = (copy.deepcopy(networks[1]), networks[1])
     for network in networks:
         network.train(mode == "training")
     called = [cast("nn.Module", torch.compile(network)) if compiled else network for network in networks]
@@ -204,23 +213,24 @@ def measure(name: str, mode: str, compiled: bool, options: argparse.Namespace) -
         step()
         step()
     times: list[tuple[float, ...]] = []
+    gc.collect()
+    gc.disable()  # or it would strike whoever's turn it is
     for turn in range(options.repeats):
         order = (0, 1) if turn % 2 else (1, 0)
         taken = {index: seconds(steps[index], options) for index in order}
         times.append((taken[0], taken[1]))
-    memory: list[list[float | None]] = [[peak_megabytes(step, options.device) for step in steps] for _ in range(3)]
+    gc.enable()
+    memory = [peak_megabytes(step, options.device) for step in steps]
     ours, theirs = (statistics.median(1000 * one[index] for one in times) for index in (0, 1))
-    row = {
-        "network": name,
+    return {
+        "network": f"{name}, theirs twice" if options.control else name,
         "step": f"{mode}, {'compiled' if compiled else 'eager'}",
         "ours_ms": ours,
         "theirs_ms": theirs,
         "ratio": statistics.median(mine / other for mine, other in times),
+        "ours_peak_mb": memory[0],
+        "theirs_peak_mb": memory[1],
     }
-    for index, whose in enumerate(("ours", "theirs")):
-        found = [one[index] for one in memory if one[index] is not None]
-        row[f"{whose}_peak_mb"] = statistics.median(cast("list[float]", found)) if found else None
-    return row
 
 
 def main() -> None:
@@ -234,6 +244,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--cpu-time", action="store_true", help="time of the processor, for a machine that is not idle")
     parser.add_argument("--compiled", action="store_true", help="compile both networks with torch.compile")
+    parser.add_argument("--control", action="store_true", help="theirs against a copy of theirs")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=("cpu", "cuda"))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
