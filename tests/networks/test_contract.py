@@ -209,20 +209,24 @@ def compiler():
     torch.compiler.reset()
 
 
+# What the compiler's last step, the writing of kernels, adds is the compiler's business and takes minutes a network, so
+# it has a turn on the network that is shipped; that each network is recorded as one graph is ours to keep so.
 @pytest.mark.slow
-@each_network
-def test_compiled(name, compiler):
+@pytest.mark.parametrize(
+    ("name", "backend"), [*((name, "aot_eager") for name in list_networks()), ("pyramid", "inductor")]
+)
+def test_compiled(name, backend, compiler):
     network, x = reduced(name).eval(), images(name)
     with torch.inference_mode():
         expected = network(x)
-        found = compiler(network, fullgraph=True)(x)
+        found = compiler(network, fullgraph=True, backend=backend)(x)
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
 
 
 @pytest.mark.slow
 @each_network
 def test_traced_for_training(name, compiler):
-    # Without the compiler's last step, which the test above has: forward and backward are one graph each.
+    # Forward and backward are one graph each.
     network, x = reduced(name).train(), images(name, batch=2)
     traced = compiler(network.forward_training, fullgraph=True, backend="aot_eager")
     torch.manual_seed(2)
