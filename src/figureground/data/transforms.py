@@ -25,7 +25,7 @@ from figureground.labels import LabelTree
 from figureground.losses import IGNORE
 
 
-class Depth(tv_tensors.Mask):
+class Depth(tv_tensors.Mask):  # type: ignore[misc]
     """Normalised depth (1, H, W) float32: it moves with the picture as targets do, and no change of colour is its."""
 
 

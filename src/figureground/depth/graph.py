@@ -68,8 +68,8 @@ def depth_graph(network: onnx.ModelProto, look: Look, *, facts: Mapping[str, str
     steps = _Steps()
     picture = steps.node("Transpose", steps.node("Cast", "image", to=TensorProto.FLOAT), perm=[0, 3, 1, 2])
     shown = steps.resized(picture, steps.integers(*size)) if (size := look.size or fixed) else picture
-    spread = 255 * np.float32(look.std).reshape(1, 3, 1, 1)
-    centre = 255 * np.float32(look.mean).reshape(1, 3, 1, 1)
+    spread = 255 * np.array(look.std, np.float32).reshape(1, 3, 1, 1)
+    centre = 255 * np.array(look.mean, np.float32).reshape(1, 3, 1, 1)
     normal = steps.node("Div", steps.node("Sub", shown, steps.constant(centre)), steps.constant(spread))
     steps.nodes.append(helper.make_node("Cast", [normal], [_PREFIX + fed], to=kind))
     steps.nodes.extend(body.graph.node)
