@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from figureground import draw, images
 from figureground.train.depth import COLORS
 from figureground.train.feed import Photo
+from figureground.train.logs import LongCsv
 from figureground.train.task import SegmentationTask
 from figureground.train.weights import reach_disk, save_weights
 
@@ -60,15 +61,37 @@ class KeepBest(L.Callback):
 class SaveProgress(Checkpoint):
     """After each epoch: `last.ckpt`, all that a resumed run needs, replaced in one move.
 
-    Not Lightning's ModelCheckpoint: with `save_top_k=0` that writes nothing before the training has ended.
+    Not Lightning's ModelCheckpoint: with `save_top_k=0` that writes nothing before the training has ended. The epoch's
+    means go with it, because Lightning logs them only after this: a training killed in between would never tell them.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.means: dict[str, float] = {}
+
+    def state_dict(self) -> dict[str, dict[str, float]]:
+        """The means of the epoch that the checkpoint ends."""
+        return {"means": self.means}
+
+    def load_state_dict(self, state_dict: dict[str, dict[str, float]]) -> None:
+        """Go on from a checkpoint."""
+        self.means = state_dict.get("means", {})
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """After a resume: tell the means again, which are twice in the file where they were told before."""
+        del pl_module
+        for logger in trainer.loggers:
+            if self.means and isinstance(logger, LongCsv):
+                logger.log_metrics(self.means, trainer.global_step - 1)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write beside the old one, then take its place."""
         del pl_module
+        logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        whole = {name.removesuffix("_epoch") for name in logged if name.endswith("_epoch")}
+        told = {name: value for name, value in logged.items() if name.startswith("train/") and name not in whole}
+        told = {name: value for name, value in told.items() if not name.endswith("_step")}
+        self.means = {"epoch": trainer.current_epoch, **told}
         scratch = self.path.with_suffix(".partial")
         try:
             trainer.save_checkpoint(scratch)
