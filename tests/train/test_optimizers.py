@@ -14,7 +14,7 @@ from figureground.errors import RecipeError
 from figureground.networks.registry import create
 from figureground.train import Recipe, build_model
 from figureground.train.optimizers import build_optimizer, build_schedule, parameter_groups
-from figureground.train.parts import places, stage_count
+from figureground.train.places import places, stage_count
 from figureground.train.specs import Optimize
 
 STEPS = 40

@@ -87,10 +87,9 @@ class SaveProgress(Checkpoint):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write beside the old one, then take its place."""
         del pl_module
-        logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        whole = {name.removesuffix("_epoch") for name in logged if name.endswith("_epoch")}
-        told = {name: value for name, value in logged.items() if name.startswith("train/") and name not in whole}
-        told = {name: value for name, value in told.items() if not name.endswith("_step")}
+        logged = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("train/")}
+        # What is logged for steps too stands there three times; under the name with `_epoch` the loggers get its mean.
+        told = {n: v for n, v in logged.items() if not n.endswith("_step") and f"{n}_epoch" not in logged}
         self.means = {"epoch": trainer.current_epoch, **told}
         scratch = self.path.with_suffix(".partial")
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from figureground.errors import RecipeError, suggest
-from figureground.train.parts import encoder_marks, places, stage_count
+from figureground.train.places import encoder_marks, places, stage_count
 from figureground.train.specs import Optimize
 
 ENCODER = "encoder"

@@ -12,7 +12,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from figureground.errors import RecipeError
-from figureground.train.parts import Place, places, stage_count
+from figureground.train.places import Place, places, stage_count
 from figureground.train.specs import Optimize
 
 _TABLES = (".bias_table", ".queries")
