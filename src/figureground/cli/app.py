@@ -24,6 +24,7 @@ from figureground.cli.parse import parse
 from figureground.cli.predict import predict
 from figureground.cli.search import search
 from figureground.cli.segment import segment
+from figureground.cli.series import series
 from figureground.cli.soup import soup
 from figureground.cli.train import train
 from figureground.cli.tune import tune
@@ -61,7 +62,7 @@ def cli(context: click.Context) -> None:
 
 _TO_USE = (segment, parse, predict, evaluate, compare)
 _TO_LOOK_UP = (networks, labels, doctor, completion)
-_TO_MAKE = (data, train, search, export, soup, tune)
+_TO_MAKE = (data, train, series, search, export, soup, tune)
 for _verb in (*_TO_USE, *_TO_LOOK_UP, *_TO_MAKE):
     cli.add_command(_verb)
 

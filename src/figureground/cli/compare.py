@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from figureground.cli.evaluate import require_depth
 from figureground.cli.labels import complete_tree
-from figureground.cli.options import complete_network, debug_option, echo_json, json_option
+from figureground.cli.options import complete_network, debug_option, depth_folder_option, echo_json, json_option
 from figureground.errors import NetworkError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ Example
     shell_complete=complete_tree,
     help="Compare parts too: the tree in whose numbers the masks, or else parts/, are written.",
 )
+@depth_folder_option
 @click.option(
     "-o",
     "--output",
@@ -68,6 +70,7 @@ def compare(
     images: str,
     masks: str,
     tree: str | None,
+    depth: Path | None,
     output: Path | None,
     metric: str | None,
     pictures: int,
@@ -83,12 +86,15 @@ def compare(
     """
     from figureground.cli.progress import Progress
     from figureground.evaluate import compare as measure
-    from figureground.evaluate import find_pairs, write_comparison
+    from figureground.evaluate import find_pairs, with_depth_maps, write_comparison
     from figureground.labels import LabelTree
 
     labels = None if tree is None else LabelTree.find(tree)
     pairs = find_pairs(data_dir, images, masks)
+    pairs = pairs if depth is None else with_depth_maps(pairs, depth)
     contestants = _contestants(networks, threads or min(4, _cores()))
+    if depth is not None:
+        require_depth([contestant.segmenter for contestant in contestants])
     with Progress(len(pairs)) as progress:
         comparison = measure(
             contestants,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from figureground.cli.labels import complete_tree
-from figureground.cli.options import debug_option, network_option, threshold_option
+from figureground.cli.options import debug_option, depth_folder_option, network_option, threshold_option
 from figureground.cli.reports import tell
 from figureground.errors import FiguregroundError
 
@@ -61,6 +62,7 @@ Example
     help="Tree in whose numbers the parts are written.  [default: the network's]",
 )
 @click.option("--nobody", is_flag=True, help="DIR holds photos without people, and no masks.")
+@depth_folder_option
 @threshold_option
 @click.option("--json", "json_file", metavar="FILE", help="Write the report, photo by photo, as JSON; - prints it.")
 @click.option(
@@ -84,6 +86,7 @@ def evaluate(
     parts: str,
     tree: str | None,
     nobody: bool,
+    depth: Path | None,
     threshold: float | None,
     json_file: str | None,
     worst: int | None,
@@ -96,23 +99,33 @@ def evaluate(
     from figureground.runtime.catalogue import load
 
     segmenter = load(network)
+    if depth is not None:
+        require_depth([segmenter])
     if _has_parts(segmenter, data_dir / parts, tree) and not nobody:
         from figureground.cli.evaluate_parts import evaluate_parts
 
         pictures = (gallery, worst or DEFAULT_WORST, confusion)
-        evaluate_parts(segmenter, data_dir, (images, parts), tree, threshold, json_file, pictures)
+        evaluate_parts(segmenter, data_dir, (images, parts, depth), tree, threshold, json_file, pictures)
         return
     if confusion is not None or tree is not None:
         option = "--confusion" if confusion is not None else "--tree"
         raise FiguregroundError(f"{option} without parts", remedy=f"it needs a network of parts and {data_dir / parts}")
-    from figureground.evaluate import find_pairs, find_photos_without_people, write_gallery
+    from figureground.evaluate import find_pairs, find_photos_without_people, with_depth_maps, write_gallery
 
     pairs = find_photos_without_people(data_dir, images) if nobody else find_pairs(data_dir, images, masks)
+    pairs = pairs if depth is None else with_depth_maps(pairs, depth)
     report = _measure(segmenter, pairs, threshold)
     tell({**report.to_dict(), "data": str(data_dir)}, _text(report), json_file)
     if gallery is not None:
         page = write_gallery(segmenter, pairs, report, gallery, worst or DEFAULT_WORST)
         click.echo(f"worst cases: {page}", err=json_file == "-")
+
+
+def require_depth(segmenters: Sequence[Segmenter]) -> None:
+    """Refuse depth maps that no network would look at."""
+    if all(segmenter.depth_input is None for segmenter in segmenters):
+        names = ", ".join(segmenter.name for segmenter in segmenters)
+        raise FiguregroundError(f"--depth, and no network looks at a depth map: {names}", remedy="leave --depth away")
 
 
 def _has_parts(segmenter: Segmenter, folder: Path, tree: str | None) -> bool:

@@ -37,7 +37,7 @@ _OTHERS = (
 def evaluate_parts(
     segmenter: Segmenter,
     data_dir: Path,
-    folders: tuple[str, str],
+    folders: tuple[str, str, Path | None],
     tree: str | None,
     threshold: float | None,
     json_file: str | None,
@@ -48,7 +48,7 @@ def evaluate_parts(
     Args:
         segmenter: what is measured.
         data_dir: photos and parts.
-        folders: names of the folders of photos and of index maps in it.
+        folders: names of the folders of photos and of index maps in it, and the folder of depth maps.
         tree: name or file of the tree that the index maps are written in; the segmenter's own when None.
         threshold: as in `figureground.evaluate.evaluate_parts`.
         json_file: where the document goes; None for nowhere, "-" for stdout.
@@ -60,7 +60,9 @@ def evaluate_parts(
     from figureground.labels import LabelTree
 
     labels = None if tree is None else LabelTree.find(tree)
-    pairs = evaluate.find_pairs(data_dir, *folders)
+    images, parts, depth = folders
+    pairs = evaluate.find_pairs(data_dir, images, parts)
+    pairs = pairs if depth is None else evaluate.with_depth_maps(pairs, depth)
     with Progress(len(pairs)) as progress:
         report = evaluate.evaluate_parts(
             segmenter, pairs, labels=labels, threshold=threshold, progress=lambda _done, _all: progress.advance()

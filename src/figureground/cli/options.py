@@ -40,6 +40,20 @@ debug_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 
+def _check_overrides(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if "=" not in value.strip("="):
+            raise click.BadParameter(f"'{value}' is not KEY=VALUE")
+    return values
+
+
+def overrides_option(help_text: str) -> Callable[[_Command], _Command]:
+    """`--set KEY=VALUE`, any number of times: the changes to a recipe, as `overrides`."""
+    return click.option(
+        "--set", "overrides", multiple=True, metavar="KEY=VALUE", callback=_check_overrides, help=help_text
+    )
+
+
 def _show_version(context: click.Context, _option: click.Parameter, value: bool) -> None:
     if not value or context.resilient_parsing:
         return
@@ -112,6 +126,14 @@ depth_option = click.option(
     metavar="FILE|FOLDER",
     type=click.Path(path_type=Path, exists=True),
     help="Depth map of the photo, or a folder of maps named as the photos; for networks that look at depth maps.",
+)
+
+
+depth_folder_option = click.option(
+    "--depth",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Folder of the photos' depth maps, named as the photos; for networks that look at depth maps.",
 )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from figureground.cli.extras import extra
-from figureground.cli.options import debug_option
+from figureground.cli.options import debug_option, overrides_option
 
 if TYPE_CHECKING:
     from figureground.train.trials import Trials
@@ -40,13 +40,7 @@ Example
     help="How many in all; those that the study holds already count.",
 )
 @click.option("--study", metavar="FILE", type=_FILE, help="What remembers the trials.  [default: FOLDER/study.db]")
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change one value of the recipe in all trials (may be repeated).",
-)
+@overrides_option("Change one value of the recipe in all trials (may be repeated).")
 @click.option("-o", "--output", metavar="FOLDER", type=_FILE, help="For everything.  [default: searches/NAME]")
 @click.option("--prune/--no-prune", default=True, show_default=True, help="Whether to break off what does badly.")
 @debug_option
@@ -64,9 +58,6 @@ def search(
     Each trial is a training of its own. Given again, the same command goes on where it was stopped. Prints all trials,
     the best first, and the path of the best one's recipe.
     """
-    for override in overrides:
-        if "=" not in override.strip("="):
-            raise click.BadParameter(f"'{override}' is not KEY=VALUE", param_hint="--set")
     with extra("search", "A search"):
         from figureground.train.search import search as find
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from figureground.cli.extras import extra
-from figureground.cli.options import debug_option
+from figureground.cli.options import debug_option, overrides_option
 
 
 @click.command(
@@ -18,13 +18,7 @@ Example
 """
 )
 @click.argument("recipe", type=click.Path(path_type=Path))
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change one value of the recipe; dots reach inside (may be repeated).",
-)
+@overrides_option("Change one value of the recipe; dots reach inside (may be repeated).")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the run.  [default: runs/NAME]")
 @click.option("--resume", is_flag=True, help="Go on where the run in the folder was interrupted.")
 @click.option(
@@ -36,9 +30,6 @@ Example
 @debug_option
 def train(recipe: Path, overrides: tuple[str, ...], output: Path | None, resume: bool, folds: int | None) -> None:
     """Train a network from a recipe (needs figureground[train]) and print the folder of the run."""
-    for override in overrides:
-        if "=" not in override.strip("="):
-            raise click.BadParameter(f"'{override}' is not KEY=VALUE", param_hint="--set")
     with extra("train", "Training"):
         if folds is None:
             from figureground.train import run

@@ -3,7 +3,14 @@
 from figureground.evaluate.comparison import Comparison, Contestant, Difference, Standing, Value, compare
 from figureground.evaluate.comparison_files import as_csv, as_html, as_markdown, as_scatter, write_comparison
 from figureground.evaluate.gallery import write_gallery
-from figureground.evaluate.pairs import Pair, find_pairs, find_photos_without_people, read_mask, read_parts
+from figureground.evaluate.pairs import (
+    Pair,
+    find_pairs,
+    find_photos_without_people,
+    read_mask,
+    read_parts,
+    with_depth_maps,
+)
 from figureground.evaluate.part_gallery import write_confusions, write_part_gallery
 from figureground.evaluate.parts import PartsRecord, PartsReport, evaluate_parts
 from figureground.evaluate.predictions import Prediction, PredictionFiles, write_predictions
@@ -39,6 +46,7 @@ __all__ = [
     "read_mask",
     "read_parts",
     "tune",
+    "with_depth_maps",
     "write_comparison",
     "write_confusions",
     "write_gallery",

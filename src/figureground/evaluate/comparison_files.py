@@ -162,7 +162,7 @@ def _disputed(comparison: Comparison, contestants: Sequence[Contestant], pair: P
     panels = [(photo, "photo")]
     for contestant, standing in zip(contestants, comparison.standings, strict=True):
         score = standing.quality(comparison.metric)[list(comparison.disagreement).index(pair.stem)]
-        predicted = contestant.segmenter(pair.image).mask
+        predicted = contestant.segmenter(pair.seen_by(contestant.segmenter)).mask
         panels.append((error_map(predicted, true), f"{standing.name}   {comparison.metric} {score:.3f}"))
     width = min(max(1, round(photo.shape[1] * _HEIGHT / photo.shape[0])), _WIDEST)
     strip = Image.new("RGB", (len(panels) * (width + _GAP) - _GAP, _HEIGHT + _CAPTION), "white")

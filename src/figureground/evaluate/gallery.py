@@ -98,7 +98,7 @@ def write_page(folder: Path, title: str, explanation: str, cases: Iterable[tuple
 def case_picture(segmenter: Segmenter, pair: Pair, record: ImageRecord, threshold: float) -> Image.Image:
     """One case as a strip of four panels under its name and scores."""
     photo = images.read(pair.image)
-    predicted = segmenter(photo, threshold=threshold).mask
+    predicted = segmenter(pair.seen_by(segmenter), threshold=threshold).mask
     true = true_mask(pair, predicted.shape)
     panels = [photo, _grey(true), _grey(predicted), error_map(predicted, true)]
     return strip_of(panels, _caption(record))

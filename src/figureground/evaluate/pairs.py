@@ -8,15 +8,20 @@ A mask is read for one question, person or not: any value but zero is person. So
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import DataError, suggest
-from figureground.images import is_image_path
+from figureground.images import DEPTH_SUFFIXES, is_image_path
 from figureground.images.formats import decoding, open_header
+from figureground.runtime.depth_input import WithDepth
+
+if TYPE_CHECKING:
+    from figureground.runtime.segmenter import Segmenter
 
 PART_MAPS = "parts"
 """Where index maps of body parts lie; taken when there is no folder of masks."""
@@ -29,6 +34,14 @@ class Pair(NamedTuple):
     stem: str
     image: Path
     mask: Path | None
+    depth: Path | None = None
+    """Its depth map, for networks that look at one."""
+
+    def seen_by(self, segmenter: Segmenter) -> Path | WithDepth:
+        """What to give to `segmenter`: the photo, with its depth map where there is one and the network looks at it."""
+        if self.depth is None or segmenter.depth_input is None:
+            return self.image
+        return WithDepth(self.image, self.depth)
 
 
 def find_pairs(data_dir: str | Path, images: str = "images", masks: str = "masks") -> list[Pair]:
@@ -55,6 +68,30 @@ def find_pairs(data_dir: str | Path, images: str = "images", masks: str = "masks
             remedy="masks have the stem of their photo",
         )
     return [Pair(stem, photos[stem], _lossless(truths[stem])) for stem in sorted(photos)]
+
+
+def with_depth_maps(pairs: Sequence[Pair], folder: str | Path) -> list[Pair]:
+    """The pairs with their depth maps, which lie in `folder` under the photos' stems.
+
+    Raises:
+        DataError: no such folder, or a photo without a map in it.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise DataError(f"no such folder: {root}", remedy="give the folder of the depth maps")
+    return [pair._replace(depth=_depth_map(root, pair)) for pair in pairs]
+
+
+def _depth_map(folder: Path, pair: Pair) -> Path:
+    for suffix in sorted(DEPTH_SUFFIXES):
+        # Not with_suffix: a stem may have dots.
+        found = folder / f"{pair.stem}{suffix}"
+        if found.is_file():
+            return found
+    raise DataError(
+        f"no depth map for {pair.image}: there is no {folder / pair.stem}.png",
+        remedy=f"maps have the stem of their photo and end in {', '.join(sorted(DEPTH_SUFFIXES))}",
+    )
 
 
 def find_photos_without_people(data_dir: str | Path, images: str = "images") -> list[Pair]:

@@ -54,7 +54,7 @@ def part_case(segmenter: Segmenter, pair: Pair, record: PartsRecord, report: Par
     """One photo as a strip of four panels under its name and scores."""
     labels = report.labels
     photo = images.read(pair.image)
-    result = segmenter(photo, threshold=report.summary["threshold"])
+    result = segmenter(pair.seen_by(segmenter), threshold=report.summary["threshold"])
     predicted = leaf_translation(segmenter.labels, labels)[result.level(-1)]
     true = true_parts(pair, predicted.shape, labels)
     values = labels.mask_values()

@@ -97,11 +97,11 @@ def evaluate_parts(
     translation = leaf_translation(segmenter.labels, labels)
     counts, nodes, records = TreeCounts(labels), TreeReport(labels), []
     contradictions = np.zeros(2)
-    segmenter(pairs[0].image, threshold=threshold)
+    segmenter(pairs[0].seen_by(segmenter), threshold=threshold)
     seconds = 0.0
     for done, pair in enumerate(pairs, start=1):
         start = time.perf_counter()
-        result = segmenter(pair.image, threshold=threshold)
+        result = segmenter(pair.seen_by(segmenter), threshold=threshold)
         predicted = translation[result.level(-1)]
         seconds += time.perf_counter() - start
         true = true_parts(pair, predicted.shape, labels)

@@ -62,12 +62,12 @@ def evaluate(
     """
     if not pairs:
         raise DataError("there is nothing to measure: no photos", remedy="give a folder that holds images/ and masks/")
-    segmenter(pairs[0].image, threshold=threshold)
+    segmenter(pairs[0].seen_by(segmenter), threshold=threshold)
     report = BinaryReport()
     seconds = 0.0
     for done, pair in enumerate(pairs, start=1):
         start = time.perf_counter()
-        predicted = segmenter(pair.image, threshold=threshold).mask
+        predicted = segmenter(pair.seen_by(segmenter), threshold=threshold).mask
         seconds += time.perf_counter() - start
         report.add(pair.stem, predicted, true_mask(pair, predicted.shape))
         if progress is not None:

@@ -1,7 +1,7 @@
 """The recipe: one typed YAML file that says everything about a training run.
 
 Nothing is on that the recipe does not turn on. An unknown key is refused with the nearest right one. `${NAME}` in a
-value is replaced by that environment variable.
+value is replaced by that environment variable. A recipe may begin with another file (`base`) and change some of it.
 """
 
 from __future__ import annotations
@@ -121,16 +121,41 @@ class Recipe(Strict):
 def changed_values(path: Path, overrides: list[str]) -> dict[str, Any]:
     """What a recipe file says, with changes to it, as plain values; neither checked nor are `${NAME}`s replaced.
 
-    A label tree in a file of its own, relative to the recipe's folder, becomes part of the values.
+    The recipe that it starts from and a label tree in a file of its own become part of the values.
 
     Raises:
         RecipeError: the file is no recipe, or an override names no place in it.
     """
-    values = _load(path)
+    values = _with_base(path)
     for override in overrides:
         _override(values, override)
     _write_out_labels(values, path.parent)
     return values
+
+
+def _with_base(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """What a recipe says and what the file that it names as its `base` does, by the same rule."""
+    if path.resolve() in above:
+        raise RecipeError(f"{path} starts from itself by its 'base'", remedy="name another file")
+    values = _load(path)
+    _write_out_labels(values, path.parent)
+    if "base" not in values:
+        return values
+    base = values.pop("base")
+    if not isinstance(base, str):
+        raise RecipeError(
+            f"{path}: 'base' is {base!r}", remedy="write the path of another recipe, relative to this one"
+        )
+    return _merged(_with_base(path.parent / base, (*above, path.resolve())), values)
+
+
+def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """`old` with the values of `new`; sections are merged key by key, everything else, lists too, is replaced."""
+    merged = dict(old)
+    for key, value in new.items():
+        before = merged.get(key)
+        merged[key] = _merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+    return merged
 
 
 def _check_depth(depth: DepthSpec | None, sources: tuple[SourceSpec, ...]) -> None:

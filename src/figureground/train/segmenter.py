@@ -89,6 +89,6 @@ class RunSegmenter(Segmenter):
         """Parameters, and multiply-adds for `photo`, uint8 (H, W, 3), as torch counts them."""
         image = np.zeros((*self.network_size(*photo.shape[:2]), 3), np.uint8)
         with FlopCounterMode(display=False) as counter:
-            self.logits(image)
+            self.logits(image, None if self._depth_input is None else np.zeros(image.shape[:2], np.float32))
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
         return Cost(parameters, counter.get_total_flops() // 2)
