@@ -1,6 +1,7 @@
 """What losses over a tree cost beside the focal loss: alone, in a training step, and by the number of nodes.
 
-The losses take turns and medians are compared, so that a neighbour on the same processor slows all of them alike.
+The losses take turns and medians are compared, so that a neighbour on the same processor slows all of them alike. Freed
+memory is kept, as `figureground train` does.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from figureground.losses import (
     tree_triplet,
 )
 from figureground.networks.heads import HeadedNetwork, with_head
+from figureground.train.memory import keep_freed_memory
 from table import show
 
 Work = Callable[[], object]
@@ -177,6 +179,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     torch.manual_seed(0)
+    keep_freed_memory()
     clock = time.process_time if options.cpu_time else time.perf_counter
     size = f"{options.batch} crops of {options.side}x{options.side}"
     alone = losses_alone(options.batch, options.side, options.repeats, clock)

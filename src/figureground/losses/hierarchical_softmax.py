@@ -12,7 +12,8 @@ import torch
 from torch.nn import functional as F
 
 from figureground.labels import LabelTree
-from figureground.losses.nodes import NodeTables, as_rows, layout_of, tables_of
+from figureground.losses.nodes import as_rows, layout_of, tables_of
+from figureground.losses.sibling_cross_entropy import summed_sibling_cross_entropy
 
 
 def hierarchical_softmax(nodes: torch.Tensor, target: torch.Tensor, *, labels: LabelTree) -> torch.Tensor:
@@ -29,28 +30,10 @@ def hierarchical_softmax(nodes: torch.Tensor, target: torch.Tensor, *, labels: L
     Raises:
         RecipeError: a number of channels that does not fit the tree.
     """
-    layout = layout_of(nodes, labels)
-    tables, flat = tables_of(layout, nodes.device), target.flatten()
-    rows, inside = as_rows(nodes), tables.inside.index_select(1, flat)
-    totals = _group_logsumexp(rows, tables, zero_among_roots=layout.background == "none")
-    log_p = rows - totals.index_select(0, tables.siblings)
-    losses = -(log_p * inside).sum(0)
-    if layout.background == "none":
-        losses = losses + totals[0] * (flat == 0)
-    counted = tables.counted[flat]
-    return (losses * counted).sum() / counted.sum().clamp(min=1)
-
-
-def _group_logsumexp(rows: torch.Tensor, tables: NodeTables, *, zero_among_roots: bool) -> torch.Tensor:
-    """(V, P) -> (groups, P), log of the sum of exponentials of each sibling group; the roots' may hold a 0 besides."""
-    highest = rows.detach().index_select(0, tables.groups.flatten()).view(*tables.groups.shape, -1).amax(1)
-    if zero_among_roots:
-        highest[0].clamp_(min=0)
-    sums = torch.zeros_like(highest)
-    if zero_among_roots:
-        sums[0] = torch.exp(-highest[0])
-    sums = sums.index_add(0, tables.siblings, torch.exp(rows - highest.index_select(0, tables.siblings)))
-    return highest + sums.log()
+    tables = tables_of(layout_of(nodes, labels), nodes.device)
+    wide = nodes.to(torch.promote_types(nodes.dtype, torch.float32)).flatten(2)
+    flat = target.flatten(1)
+    return summed_sibling_cross_entropy(wide, flat, tables) / tables.counted[flat].sum().clamp(min=1)
 
 
 def level_cross_entropy(nodes: torch.Tensor, target: torch.Tensor, *, labels: LabelTree) -> torch.Tensor:

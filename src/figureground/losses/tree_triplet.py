@@ -69,18 +69,18 @@ def tree_triplet(
     """
     if order not in ("random", "raster"):
         raise RecipeError(f"no order is called {order!r}", remedy=suggest(str(order), ["random", "raster"]))
-    wide = embedding.to(torch.promote_types(embedding.dtype, torch.float32))
-    vectors = F.normalize(wide, dim=1, eps=1e-12).permute(0, 2, 3, 1).flatten(0, 2)
     small = F.interpolate(target.unsqueeze(1).float(), size=embedding.shape[-2:], mode="nearest-exact")
     value = small.flatten().long()
+    pixels = torch.arange(len(value), device=value.device)
     if order == "random":
-        shuffled = torch.randperm(len(value), device=value.device)
-        vectors, value = vectors[shuffled], value[shuffled]
+        pixels = torch.randperm(len(value), device=value.device)
+        value = value[pixels]
     leaves, anchor, positive, negative = _triplets(value, labels, triplets, same_leaf, background)
     if len(leaves) == 0:
         return embedding.sum() * 0.0
-    near = 1 - (vectors[anchor] * vectors[positive]).sum(1)
-    far = 1 - (vectors[anchor] * vectors[negative]).sum(1)
+    one, closer, further = _unit_vectors(embedding, pixels[torch.cat([anchor, positive, negative])]).chunk(3)
+    near = 1 - (one * closer).sum(1)
+    far = 1 - (one * further).sum(1)
     wanted = (
         near.new_tensor(margin)
         if margin is not None
@@ -89,6 +89,16 @@ def tree_triplet(
     losses = (near - far + wanted).clamp(min=0)
     count = torch.bincount(leaves, minlength=len(labels.leaves)).to(losses.dtype)
     return (losses / count[leaves]).sum() / (count > 0).sum()
+
+
+def _unit_vectors(embedding: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
+    """(N, E, h, w) and numbers of its N * h * w pixels (T,) -> their vectors of length 1, (T, E) at least float32.
+
+    The few that take part are picked before anything is computed with them: they are far fewer than the pixels.
+    """
+    image, place = pixels // embedding[0, 0].numel(), pixels % embedding[0, 0].numel()
+    vectors = embedding.flatten(2)[image, :, place]
+    return F.normalize(vectors.to(torch.promote_types(vectors.dtype, torch.float32)), dim=1, eps=1e-12)
 
 
 def _margin(
