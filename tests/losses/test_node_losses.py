@@ -13,6 +13,7 @@ from figureground.errors import RecipeError
 from figureground.labels import LabelTree
 from figureground.losses import (
     IGNORE,
+    blocks,
     cross_entropy,
     focal_tree_min,
     hierarchical_softmax,
@@ -336,3 +337,23 @@ def test_a_number_of_channels_that_does_not_fit_is_refused():
 def test_an_unknown_reduction_is_refused():
     with pytest.raises(RecipeError, match=r"'level_men'; did you mean 'level_mean'\?"):
         tree_min(torch.zeros(1, 9, 2, 2), torch.zeros(1, 2, 2, dtype=torch.int64), labels=PEOPLE, reduction="level_men")
+
+
+@pytest.mark.parametrize("background", BACKGROUNDS)
+@pytest.mark.parametrize("loss", [node_focal, focal_tree_min, hierarchical_softmax])
+def test_pixels_in_several_blocks_are_those_of_one(loss, background, monkeypatch):
+    target = torch.randint(0, 10, (2, 40, 70), generator=torch.Generator().manual_seed(3))
+    found = []
+    for values in (10**6, 1):  # all pixels of an image at once, and 1024 of them
+        monkeypatch.setattr(blocks, "_VALUES", values)
+        scores = scores_of(PEOPLE, background, 2, 40, 70).requires_grad_()
+        value = loss(scores, target, labels=PEOPLE)
+        value.backward()
+        found.append((value.detach(), scores.grad))
+    torch.testing.assert_close(found[1], found[0])
+
+
+@pytest.mark.parametrize("loss", [tree_min, hierarchical_softmax])
+def test_a_target_of_another_size(loss):
+    with pytest.raises(RecipeError, match="for a target of"):
+        loss(torch.zeros(2, 9, 8, 8), torch.zeros(2, 8, 9, dtype=torch.int64), labels=PEOPLE)

@@ -97,6 +97,7 @@ def test_a_resumed_run_keeps_its_weights(tiny_recipe, tmp_path):
     weights = Recipe.read(folder / "recipe.yaml").losses[0].options["class_weights"]
     assert len(weights) == 2
     text = (folder / "recipe.yaml").read_text()
+    (folder / "finished.json").unlink()
     (folder / "recipe.yaml").write_text(text.replace(f"- {weights[1]}", "- 7.5"))
     run(tiny_recipe, overrides, output=folder, resume=True)
     assert Recipe.read(folder / "recipe.yaml").losses[0].options["class_weights"] == [weights[0], 7.5]

@@ -100,6 +100,7 @@ def test_a_new_and_a_lost_source():
 def test_other_photos_are_refused_on_resuming(tiny_recipe, photos, tmp_path):
     overrides, folder = [f"data.root={photos}", "schedule.epochs=1"], tmp_path / "run"
     run(tiny_recipe, overrides, output=folder)
+    (folder / "finished.json").unlink()
     before = json.loads((folder / "data.json").read_text())
     (photos / "empty/n3.png").unlink()
     with pytest.raises(DataError, match=r"the photos are not those .*'empty' had 8 files.* or delete .*data\.json"):

@@ -10,7 +10,7 @@ import yaml
 from click.testing import CliRunner
 
 from figureground.cli.app import cli
-from figureground.errors import RecipeError
+from figureground.errors import FiguregroundError, RecipeError
 from figureground.train import Recipe
 from figureground.train import series as module
 from figureground.train.divergence import DivergedError
@@ -34,46 +34,84 @@ def test_runs_are_trained_and_compared(two, tmp_path, tiny_photos):
     compared = json.loads((output / "comparison" / "compare.json").read_text(encoding="utf-8"))
     assert [network["name"] for network in compared["networks"]] == ["first", "second"]
     assert "first - second" in result.output
-    made = {path: path.stat().st_mtime_ns for path in output.glob("*/best.safetensors")}
-    assert len(made) == 2
+    runs = [output / "first", output / "second"]
+    made = {path: path.read_bytes() for run in runs for path in run.rglob("*") if path.is_file()}
 
     again = CliRunner().invoke(cli, arguments[:-2], catch_exceptions=False)
-    assert again.output.splitlines()[-2:] == [str(output / "first"), str(output / "second")]
-    assert made == {path: path.stat().st_mtime_ns for path in output.glob("*/best.safetensors")}
+    assert again.output.splitlines() == [str(run) for run in runs]
+    assert made == {path: path.read_bytes() for run in runs for path in run.rglob("*") if path.is_file()}
 
 
-def test_every_recipe_is_read_before_the_first_is_trained(two, tmp_path):
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("lossses: []", "unknown key 'lossses'"),
+        ("losses: [{name: no_loss}]", r"wrong\.yaml: no loss is called 'no_loss'"),
+        ("losses: [{name: focal, options: {alpha: [1, 2, 3]}}]", r"wrong\.yaml: loss 'focal': 3 weights in alpha"),
+        ("network: {name: no_network}", "no_network"),
+        ("data: {root: nowhere}", "nowhere"),
+    ],
+)
+def test_every_recipe_is_checked_before_the_first_is_trained(two, tmp_path, text, says):
     wrong = tmp_path / "wrong.yaml"
-    wrong.write_text("base: first.yaml\nlossses: []\n", encoding="utf-8")
-    with pytest.raises(RecipeError, match="unknown key 'lossses'"):
+    wrong.write_text(f"base: first.yaml\nname: wrong\n{text}\n", encoding="utf-8")
+    with pytest.raises(FiguregroundError, match=says):
         run_series([*two, wrong], output=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_series_that_cannot_be(two, tmp_path):
     with pytest.raises(RecipeError, match="two recipes have the name 'first'"):
         run_series([two[0], *two], output=tmp_path / "runs")
     with pytest.raises(RecipeError, match="no recipes"):
         run_series([], output=tmp_path / "runs")
+    with pytest.raises(RecipeError, match="as the folder of the table"):
+        run_series(two[:1], ["name=comparison"], output=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
 
 
-def test_one_that_diverges_does_not_keep_the_others_back(two, tmp_path, monkeypatch, capsys):
-    trained = []
-
-    def run(path: Path, *_: object, output: Path, **__: object) -> None:
-        trained.append(output.name)
+def test_one_that_diverges_does_not_keep_the_others_back(two, tmp_path, monkeypatch, tiny_photos):
+    def run(path: Path, *given: object, **options: object) -> Path:
         if path == two[0]:
             raise DivergedError("the loss is nan", remedy="lower the learning rate")
+        return original(path, *given, **options)
 
+    original = module.run
     monkeypatch.setattr(module, "run", run)
-    with pytest.raises(DivergedError, match="the loss is nan"):
-        run_series(two, output=tmp_path)
-    assert trained == ["first", "second"]
-    assert "first: the loss is nan" in capsys.readouterr().err
+    arguments = ["series", *map(str, two), "-o", str(tmp_path / "runs"), "--data", str(tiny_photos / "people")]
+    result = CliRunner().invoke(cli, arguments)
+    assert isinstance(result.exception, DivergedError)
+    assert "first: the loss is nan" in result.output
+    compared = json.loads((tmp_path / "runs/comparison/compare.json").read_text(encoding="utf-8"))
+    assert [network["name"] for network in compared["networks"]] == ["second"]
 
 
 def test_bad_arguments(two, tmp_path):
-    for wrong, says in (["--data", str(tmp_path / "none")], "is no folder"), (["--set", "seed"], "is not KEY=VALUE"):
+    for wrong, says in (
+        (["--data", str(tmp_path / "none")], "no such folder"),
+        (["--set", "seed"], "is not KEY=VALUE"),
+        (["--depth", "maps"], "the photos of --data"),
+    ):
         result = CliRunner().invoke(cli, ["series", str(two[0]), *wrong])
-        assert result.exit_code == 2
-        assert says in result.output
+        assert result.exit_code == 2 or getattr(result.exception, "exit_code", None) == 2
+        assert says in result.output + str(result.exception)
+
+
+def test_options_stay_with_their_name_and_null_takes_a_section_away(two, tmp_path):
+    deeper = tmp_path / "deeper.yaml"
+    deeper.write_text("base: first.yaml\ncritic: {widths: [4]}\nnetwork: {name: unet}\n", encoding="utf-8")
+    assert Recipe.read(deeper).network.options == {}
+    assert Recipe.read(two[0]).network.options
+    off = tmp_path / "off.yaml"
+    off.write_text("base: deeper.yaml\ncritic: null\n", encoding="utf-8")
+    assert Recipe.read(deeper).critic is not None
+    assert Recipe.read(off).critic is None
+
+
+def test_a_base_may_be_in_a_variable(two, tmp_path, monkeypatch):
+    monkeypatch.setenv("PLACE", str(tmp_path))
+    (tmp_path / "a.yaml").write_text("base: ${PLACE}/first.yaml\n", encoding="utf-8")
+    assert Recipe.read(tmp_path / "a.yaml").name == "first"
 
 
 def test_sections_of_a_base_are_merged_and_lists_replaced(two, tmp_path, tiny_recipe):
@@ -90,11 +128,18 @@ def test_sections_of_a_base_are_merged_and_lists_replaced(two, tmp_path, tiny_re
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("base: a.yaml", "starts from itself"), ("base: 3", "'base' is 3"), ("base: none.yaml", "cannot read the recipe")],
+    [
+        ("base: a.yaml", "starts from itself"),
+        ("base: b.yaml", "starts from itself"),
+        ("base: 3", "'base' is 3"),
+        ("base: none.yaml", r"a\.yaml starts from .*none\.yaml, which is not there"),
+        ("bass: b.yaml", "did you mean 'base'"),
+    ],
 )
 def test_a_wrong_base(tmp_path, text, says):
     path = tmp_path / "a.yaml"
     path.write_text(text, encoding="utf-8")
+    (tmp_path / "b.yaml").write_text("base: a.yaml", encoding="utf-8")
     with pytest.raises(RecipeError, match=says):
         Recipe.read(path)
 

@@ -38,6 +38,7 @@ def test_it_stops_and_stays_stopped(tiny_recipe, tmp_path, scores, capsys):
     assert epochs(folder) == [0, 1, 2, 3]
     assert "stopped early: val/score did not rise above 0.6000 in 2 validations" in capsys.readouterr().err
     before = load_file(folder / "last.safetensors")
+    (folder / "finished.json").unlink()
     run(tiny_recipe, STOPPING, output=folder, resume=True)
     assert epochs(folder) == [0, 1, 2, 3]
     after = load_file(folder / "last.safetensors")

@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING
 import click
 
 from figureground.cli.evaluate import require_depth
-from figureground.cli.labels import complete_tree
-from figureground.cli.options import complete_network, debug_option, depth_folder_option, echo_json, json_option
+from figureground.cli.options import (
+    complete_network,
+    debug_option,
+    depth_folder_option,
+    echo_json,
+    json_option,
+    tree_option,
+)
 from figureground.errors import NetworkError
 
 if TYPE_CHECKING:
@@ -37,12 +43,7 @@ Example
 )
 @click.option("--images", default="images", show_default=True, help="Folder of the photos in DIR.")
 @click.option("--masks", default="masks", show_default=True, help="Folder of the masks in DIR.")
-@click.option(
-    "--tree",
-    metavar="TREE|FILE",
-    shell_complete=complete_tree,
-    help="Compare parts too: the tree in whose numbers the masks, or else parts/, are written.",
-)
+@tree_option
 @depth_folder_option
 @click.option(
     "-o",

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from figureground.cli.labels import complete_tree
-from figureground.cli.options import debug_option, echo_json, json_option
+from figureground.cli.options import complete_tree, debug_option, echo_json, json_option
 
 if TYPE_CHECKING:
     from figureground.datasets import Findings, Split

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from figureground.cli.labels import complete_tree
-from figureground.cli.options import debug_option, depth_folder_option, network_option, threshold_option
+from figureground.cli.options import complete_tree, debug_option, depth_folder_option, network_option, threshold_option
 from figureground.cli.reports import tell
 from figureground.errors import FiguregroundError
 

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
-from figureground.cli.options import debug_option, echo_json, json_option
+from figureground.cli.options import complete_tree, debug_option, echo_json, json_option
 
 if TYPE_CHECKING:
     from figureground.labels import Label, LabelTree
@@ -23,14 +22,6 @@ Example
   figureground labels show lip --json > mine.json      (a start for a tree of your own)
 """
 _LINES, _PLAIN_LINES = ("├─ ", "└─ ", "│  "), ("|- ", "`- ", "|  ")
-
-
-def complete_tree(_context: click.Context, _option: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """For shell completion: the trees in the package that start so, else a file name."""
-    from figureground.labels import shipped_trees
-
-    names = [CompletionItem(name) for name in shipped_trees() if name.startswith(incomplete)]
-    return names or [CompletionItem(incomplete, type="file")]
 
 
 @click.group(invoke_without_command=True, epilog=_EXAMPLE)

@@ -129,6 +129,21 @@ depth_option = click.option(
 )
 
 
+def complete_tree(_context: click.Context, _option: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """For shell completion: the trees in the package that start so, else a file name."""
+    from figureground.labels import shipped_trees
+
+    names = [CompletionItem(name) for name in shipped_trees() if name.startswith(incomplete)]
+    return names or [CompletionItem(incomplete, type="file")]
+
+
+tree_option = click.option(
+    "--tree",
+    metavar="TREE|FILE",
+    shell_complete=complete_tree,
+    help="Compare parts too: the tree in whose numbers the masks, or else parts/, are written.",
+)
+
 depth_folder_option = click.option(
     "--depth",
     metavar="FOLDER",

@@ -8,7 +8,7 @@ import click
 
 from figureground.cli.compare import compare
 from figureground.cli.extras import extra
-from figureground.cli.options import debug_option, overrides_option
+from figureground.cli.options import debug_option, depth_folder_option, overrides_option, tree_option
 
 _FILE = click.Path(path_type=Path)
 
@@ -25,10 +25,18 @@ Example
     "-o", "--output", metavar="FOLDER", type=_FILE, default=Path("runs"), show_default=True, help="Holds the runs."
 )
 @click.option("--data", "data_dir", metavar="DIR", type=_FILE, help="Photos and masks to compare the runs on.")
+@tree_option
+@depth_folder_option
 @debug_option
 @click.pass_context
 def series(
-    context: click.Context, recipes: tuple[Path, ...], overrides: tuple[str, ...], output: Path, data_dir: Path | None
+    context: click.Context,
+    recipes: tuple[Path, ...],
+    overrides: tuple[str, ...],
+    output: Path,
+    data_dir: Path | None,
+    tree: str | None,
+    depth: Path | None,
 ) -> None:
     """Train several recipes and compare what they reached (needs figureground[train]).
 
@@ -36,15 +44,25 @@ def series(
     with what was interrupted. With --data the runs are compared as 'figureground compare' does, into
     FOLDER/comparison; without, the run folders are printed.
     """
-    if data_dir is not None and not data_dir.is_dir():
-        raise click.BadParameter(f"'{data_dir}' is no folder", param_hint="--data")
-    with extra("train", "Training"):
-        from figureground.train.series import run_series
+    if data_dir is None and (tree is not None or depth is not None):
+        raise click.UsageError("--tree and --depth are about the photos of --data, which is not given")
+    if data_dir is not None:
+        # What is not there is told now and not after the trainings.
+        from figureground.evaluate import find_pairs, with_depth_maps
 
-        folders = run_series(recipes, overrides, output=output)
-    if data_dir is None:
-        click.echo("\n".join(str(folder) for folder in folders))
-        return
-    context.invoke(
-        compare, networks=tuple(str(folder) for folder in folders), data_dir=data_dir, output=output / "comparison"
-    )
+        pairs = find_pairs(data_dir)
+        if depth is not None:
+            with_depth_maps(pairs, depth)
+    with extra("train", "Training"):
+        from figureground.train.series import COMPARISON, run_series
+
+        made = run_series(recipes, overrides, output=output)
+    folders = [str(folder) for folder in made.finished]
+    if data_dir is None or not folders:
+        click.echo("\n".join(folders))
+    else:
+        context.invoke(
+            compare, networks=tuple(folders), data_dir=data_dir, tree=tree, depth=depth, output=output / COMPARISON
+        )
+    for _folder, error in made.diverged:
+        raise error

@@ -99,13 +99,12 @@ def with_depth(sources: Sequence[Source], depth: Path | None) -> list[Source]:
 
 
 def _map_of(source: Source, folder: Path) -> Path:
-    from figureground.images import DEPTH_SUFFIXES
+    from figureground.images import DEPTH_SUFFIXES, find_depth_map
 
     place = source.relative if source.root is None else Path(os.path.relpath(source.shown, source.root))
-    for suffix in sorted(DEPTH_SUFFIXES):
-        found = folder / place.with_suffix(suffix)
-        if found.is_file():
-            return found
+    found = find_depth_map(folder, place.with_suffix("").as_posix())
+    if found is not None:
+        return found
     raise SourceError(
         f"no depth map for {source.shown}: there is no {folder / place.with_suffix('.png')}",
         remedy=f"maps have the image's name and end in {', '.join(sorted(DEPTH_SUFFIXES))}",

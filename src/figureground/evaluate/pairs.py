@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import DataError, suggest
-from figureground.images import DEPTH_SUFFIXES, is_image_path
+from figureground.images import DEPTH_SUFFIXES, find_depth_map, is_image_path
 from figureground.images.formats import decoding, open_header
 from figureground.runtime.depth_input import WithDepth
 
@@ -83,11 +83,9 @@ def with_depth_maps(pairs: Sequence[Pair], folder: str | Path) -> list[Pair]:
 
 
 def _depth_map(folder: Path, pair: Pair) -> Path:
-    for suffix in sorted(DEPTH_SUFFIXES):
-        # Not with_suffix: a stem may have dots.
-        found = folder / f"{pair.stem}{suffix}"
-        if found.is_file():
-            return found
+    found = find_depth_map(folder, pair.stem)
+    if found is not None:
+        return found
     raise DataError(
         f"no depth map for {pair.image}: there is no {folder / pair.stem}.png",
         remedy=f"maps have the stem of their photo and end in {', '.join(sorted(DEPTH_SUFFIXES))}",

@@ -10,6 +10,7 @@ from figureground.images.depth import (
     DepthMap,
     DepthValues,
     depth_size,
+    find_depth_map,
     normalised_depth,
     read_depth,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "depth_size",
     "encode",
     "fetch",
+    "find_depth_map",
     "is_image_path",
     "is_url",
     "mask_from_coco",

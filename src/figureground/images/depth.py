@@ -26,6 +26,7 @@ __all__ = [
     "DepthMap",
     "DepthValues",
     "depth_size",
+    "find_depth_map",
     "normalised_depth",
     "read_depth",
 ]
@@ -47,6 +48,16 @@ DEPTH_FLAT = 1e-5
 
 _TINY = 1e-30
 _ARRAY = ".npy"
+
+
+def find_depth_map(folder: Path, stem: str) -> Path | None:
+    """The depth map `stem` (with folders, without suffix) below `folder`; None where there is none."""
+    for suffix in sorted(DEPTH_SUFFIXES):
+        for written in (suffix, suffix.upper()):
+            found = folder / f"{stem}{written}"
+            if found.is_file():
+                return found
+    return None
 
 
 def read_depth(source: DepthMap) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from figureground.labels import LabelTree
-from figureground.losses.nodes import as_rows, layout_of, tables_of
+from figureground.losses.nodes import as_columns, as_rows, layout_of, tables_of
 from figureground.losses.sibling_cross_entropy import summed_sibling_cross_entropy
 
 
@@ -31,8 +31,7 @@ def hierarchical_softmax(nodes: torch.Tensor, target: torch.Tensor, *, labels: L
         RecipeError: a number of channels that does not fit the tree.
     """
     tables = tables_of(layout_of(nodes, labels), nodes.device)
-    wide = nodes.to(torch.promote_types(nodes.dtype, torch.float32)).flatten(2)
-    flat = target.flatten(1)
+    wide, flat = as_columns(nodes, target)
     return summed_sibling_cross_entropy(wide, flat, tables) / tables.counted[flat].sum().clamp(min=1)
 
 

@@ -50,7 +50,7 @@ class _Summed(torch.autograd.Function):
         slope = torch.empty_like(nodes)
         total = nodes.new_zeros(())
         # Rows by depth, so that the nodes of one depth are a slice. One table tells whether a pixel is inside, by the
-        # sign, and what that counts. What is true is 1.0 and no bool: with those most steps take several times as long.
+        # sign, and what that counts. Truth values are floats: on a CPU, comparing and choosing by bools is slower.
         signed = torch.where(tables.inside, weights, -weights)[tables.order]
         for image, block in blocks(nodes):
             looked_up = signed.gather(1, target[image, block].expand(len(signed), -1))

@@ -76,6 +76,17 @@ def tables_of(layout: NodeLayout, device: torch.device) -> NodeTables:
     return NodeTables(layout, device)
 
 
+def as_columns(nodes: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(N, V, H, W) and (N, H, W) -> (N, V, P) in float32 or more, and (N, P).
+
+    Raises:
+        RecipeError: they are of different sizes.
+    """
+    if nodes.shape[:1] + nodes.shape[2:] != target.shape:
+        raise RecipeError(f"node logits of {tuple(nodes.shape)} for a target of {tuple(target.shape)}")
+    return nodes.to(torch.promote_types(nodes.dtype, torch.float32)).flatten(2), target.flatten(1)
+
+
 def as_rows(nodes: torch.Tensor) -> torch.Tensor:
     """(N, V, H, W) -> (V, P) in float32 or more: bfloat16 can neither sum over pixels nor tell scores near 1 apart."""
     wide = nodes.to(torch.promote_types(nodes.dtype, torch.float32))

@@ -20,7 +20,7 @@ import torch
 from figureground.errors import RecipeError, suggest
 from figureground.labels import LabelTree
 from figureground.losses.node_focal_sum import summed_node_focal
-from figureground.losses.nodes import NodeTables, layout_of, tables_of
+from figureground.losses.nodes import NodeTables, as_columns, layout_of, tables_of
 
 Reduction = Literal["sum_nodes", "level_mean"]
 
@@ -86,8 +86,7 @@ def _mean(
     agree: bool,
 ) -> torch.Tensor:
     tables = tables_of(layout_of(nodes, labels), nodes.device)
-    wide = nodes.to(torch.promote_types(nodes.dtype, torch.float32)).flatten(2)
-    flat = target.flatten(1)
+    wide, flat = as_columns(nodes, target)
     weights = tables.known.to(wide.dtype) * _shares(tables, reduction).to(wide.dtype).unsqueeze(1)
     if alpha is not None:
         weights = weights * torch.where(tables.inside, alpha, 1 - alpha)

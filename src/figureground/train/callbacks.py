@@ -89,7 +89,11 @@ class SaveProgress(Checkpoint):
         del pl_module
         logged = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("train/")}
         # What is logged for steps too stands there three times; under the name with `_epoch` the loggers get its mean.
-        told = {n: v for n, v in logged.items() if not n.endswith("_step") and f"{n}_epoch" not in logged}
+        told = {
+            name: value
+            for name, value in logged.items()
+            if not name.endswith("_step") and f"{name}_epoch" not in logged
+        }
         self.means = {"epoch": trainer.current_epoch, **told}
         scratch = self.path.with_suffix(".partial")
         try:

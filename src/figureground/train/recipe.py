@@ -139,19 +139,27 @@ def _with_base(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise RecipeError(f"{path} starts from itself by its 'base'", remedy="name another file")
     values = _load(path)
     _write_out_labels(values, path.parent)
-    if "base" not in values:
+    base = values.pop("base", None)
+    if base is None:
         return values
-    base = values.pop("base")
     if not isinstance(base, str):
         raise RecipeError(
             f"{path}: 'base' is {base!r}", remedy="write the path of another recipe, relative to this one"
         )
-    return _merged(_with_base(path.parent / base, (*above, path.resolve())), values)
+    other = path.parent / _expand(base)
+    if not other.is_file():
+        raise RecipeError(f"{path} starts from {other}, which is not there", remedy="correct its 'base'")
+    return _merged(_with_base(other, (*above, path.resolve())), values)
 
 
 def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """`old` with the values of `new`; sections are merged key by key, everything else, lists too, is replaced."""
+    """`old` with the values of `new`; sections are merged key by key, everything else, lists too, is replaced.
+
+    Options belong to what is named beside them: under another `name` they are not taken over.
+    """
     merged = dict(old)
+    if "options" in old and new.get("name", old.get("name")) != old.get("name"):
+        del merged["options"]
     for key, value in new.items():
         before = merged.get(key)
         merged[key] = _merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
@@ -171,13 +179,22 @@ def _check_depth(depth: DepthSpec | None, sources: tuple[SourceSpec, ...]) -> No
             raise ValueError(f"{place} is made up anew each time: write 'depth: false', or give an estimator")
 
 
-def _load(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path, kind: str) -> Any:
+    """What a YAML file says; `kind` is what messages call it.
+
+    Raises:
+        RecipeError: it cannot be read, or is not YAML.
+    """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise RecipeError(f"cannot read the recipe {path}: {error.strerror}", remedy="check the path") from error
+        raise RecipeError(f"cannot read the {kind} {path}: {error.strerror}", remedy="check the path") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not YAML: {error}", remedy="mend that line") from error
+
+
+def _load(path: Path) -> dict[str, Any]:
+    values = read_yaml(path, "recipe")
     if not isinstance(values, dict):
         raise RecipeError(f"{path} holds no recipe", remedy="start from a file in recipes/")
     return values
@@ -275,4 +292,4 @@ def _fields_at(parents: tuple[str, ...]) -> list[str]:
         "depth": DepthSpec,
         "estimator": EstimatorSpec,
     }
-    return list((places[parents[-1]] if parents else Recipe).model_fields)
+    return list(places[parents[-1]].model_fields) if parents else ["base", *Recipe.model_fields]

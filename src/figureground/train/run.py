@@ -1,8 +1,9 @@
 """One training run: a recipe in, a run folder out.
 
 The folder holds `recipe.yaml` (resolved), `environment.json`, `data.json`, `metrics.csv`, TensorBoard events,
-`checkpoints/`, `best.safetensors`, `last.safetensors`, `pictures/` and `report.html`. An interrupted run goes on from
-its last finished epoch and ends with the weights that it would have had. docs/training.md explains each file.
+`checkpoints/`, `best.safetensors`, `last.safetensors`, `pictures/`, `report.html` and, at the end, `finished.json`. An
+interrupted run goes on from its last finished epoch and ends with the weights that it would have had.
+docs/training.md explains each file.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ from figureground.train.weights import is_published, load_weights
 
 CHECKPOINT = "checkpoints/last.ckpt"
 DATA = "data.json"
+FINISHED = "finished.json"
+"""Written when the last epoch is over; a finished run is left as it is."""
 
 
 def run(
@@ -77,6 +80,8 @@ def run(
     if resume and (folder / "recipe.yaml").exists():
         recipe = as_measured_before(recipe, Recipe.read(folder / "recipe.yaml"))
     _check_folder(folder, recipe, resume)
+    if (folder / FINISHED).exists():
+        return folder
     check_trackers(recipe)
     if not torch.cuda.is_available():
         keep_freed_memory()
@@ -92,8 +97,25 @@ def run(
         _start(folder, recipe, photos)
         feed.prepare(folder)
         checkpoint = folder / CHECKPOINT if (folder / CHECKPOINT).exists() else None
-        _trainer(recipe, folder, callbacks).fit(task, feed, ckpt_path=checkpoint, weights_only=True)
+        trainer = _trainer(recipe, folder, callbacks)
+        trainer.fit(task, feed, ckpt_path=checkpoint, weights_only=True)
+        images.write_bytes(json.dumps({"epochs": trainer.current_epoch}).encode(), folder / FINISHED)
     return folder
+
+
+def check_recipe(recipe: Recipe, folder: Path) -> None:
+    """Raise what `run` would before the first step in `folder`, new or resumed, but for the weights to start from.
+
+    Those, and the run of a teacher, may be made by a run that comes before.
+    """
+    _check_folder(folder, recipe, resume=True)
+    if (folder / FINISHED).exists():
+        return
+    check_trackers(recipe)
+    feed = Feed(recipe, folder)
+    network = recipe.network.model_copy(update={"weights": None, "partial": False})
+    recipe = measured(recipe.model_copy(update={"network": network, "distill": None}), feed.training)
+    SegmentationTask(recipe, build_model(recipe), None)
 
 
 def _check_folder(folder: Path, recipe: Recipe, resume: bool) -> None:

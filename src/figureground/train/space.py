@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from figureground.data.specs import Strict
 from figureground.errors import RecipeError, suggest
-from figureground.train.recipe import Recipe
+from figureground.train.recipe import Recipe, read_yaml
 
 __all__ = ["Choice", "LogRange", "Range", "Space", "read_space"]
 
@@ -158,12 +158,7 @@ def _known(recipe: Recipe) -> list[str]:
 
 
 def _entries(path: Path) -> dict[str, Any]:
-    try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(f"cannot read the space {path}: {error.strerror}", remedy="check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not YAML: {error}", remedy="mend that line") from error
+    entries = read_yaml(path, "space")
     if not isinstance(entries, dict) or not entries:
         raise RecipeError(f"{path} names no key", remedy="write 'optimize.learning_rate: {log: [0.0001, 0.01]}', say")
     return entries

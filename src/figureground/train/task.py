@@ -23,7 +23,7 @@ from figureground.train.optimizers import build_optimizer, build_schedule, param
 from figureground.train.outputs import AUXILIARY, compile_network, output_names, outputs_of
 from figureground.train.recipe import Recipe
 from figureground.train.specs import Head, Network
-from figureground.train.terms import build_terms
+from figureground.train.terms import build_terms, check_terms
 
 
 class ImageNetwork(nn.Module):
@@ -82,6 +82,7 @@ class SegmentationTask(L.LightningModule):
         self.model = model
         self.labels: LabelTree = recipe.tree
         self.terms = build_terms(recipe.losses, self.labels, model.gives)
+        check_terms(self.terms, self.labels)
         self.wanted = {term.output for term in self.terms}
         if recipe.distill or recipe.critic:
             self.wanted.add("logits")

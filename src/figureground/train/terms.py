@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +79,33 @@ def build_terms(specs: tuple[Loss, ...], labels: LabelTree, gives: Collection[st
     return terms
 
 
+def check_terms(terms: Sequence[Term], labels: LabelTree) -> None:
+    """Call each loss once on next to nothing, so that options which it does not take are told before a training.
+
+    Losses of queries, which no tensor of one shape stands for, are left out.
+
+    Raises:
+        RecipeError: a loss refuses its options.
+    """
+    target = torch.zeros(1, _PROBE, _PROBE, dtype=torch.int64)
+    target[:, : _PROBE // 2] = 1
+    image = torch.zeros(1, 3, _PROBE, _PROBE)
+    channels = {"logits": len(labels.leaves), "nodes": len(labels), "embedding": 2}
+    outputs = {name: torch.zeros(1, count, _PROBE, _PROBE) for name, count in channels.items()}
+    for term in terms:
+        if term.output not in outputs:
+            continue
+        try:
+            with torch.random.fork_rng(devices=[]), torch.no_grad():
+                term(outputs, target, image)
+        except RecipeError as error:
+            raise RecipeError(f"loss {term.name!r}: {error.message}", remedy=error.remedy) from error
+        except (TypeError, ValueError, RuntimeError) as error:
+            options = {name: value for name, value in term.options.items() if name != "labels"}
+            raise RecipeError(f"loss {term.name!r} cannot be computed with {options}: {error}") from error
+
+
+_PROBE = 16
 _REMEDIES = {
     "logits": "every head gives them",
     "nodes": "set head.name to nodes, or to hyperbolic with the option tree",
