@@ -29,12 +29,12 @@ def test_a_loss_that_is_no_number_stops_with_its_batch(tiny_recipe, tmp_path, mo
     def loss(self, outputs, target, image):
         value = original(self, outputs, target, image)
         seen.append((self.name, image.clone(), target.clone()))
-        return value * float("nan") if self.name == "soft_dice" and len(seen) == 10 else value
+        return value * float("nan") if self.name == "soft_dice" and len(seen) == 12 else value
 
     monkeypatch.setattr(Term, "__call__", loss)
     with pytest.raises(DivergedError, match=r"became nan in epoch 1, batch 1 \(soft_dice is nan\); .*, made from"):
         run(tiny_recipe, output=tmp_path / "run")
-    assert len(seen) == 10  # two losses of three batches, and of two of the next epoch
+    assert len(seen) == 12  # two losses before the training, of three batches, and of two of the next epoch
     tensors, facts = broken_batch(tmp_path / "run")
     assert torch.equal(tensors["images"].float(), seen[-1][1])
     assert torch.equal(tensors["targets"], seen[-1][2])

@@ -259,7 +259,8 @@ def _variable(match: re.Match[str]) -> str:
 
 
 def _explain(error: ValidationError) -> str:
-    first = error.errors()[0]
+    # A key that is misspelt first: what is missing may be what it was meant to be.
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         *parents, key = first["loc"]
