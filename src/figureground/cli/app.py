@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import click
 from click.shell_completion import shell_complete
 
+from figureground.cli.combine import combine
 from figureground.cli.compare import compare
 from figureground.cli.completion import COMPLETION_VARIABLE, completion
 from figureground.cli.data import data
@@ -62,7 +63,7 @@ def cli(context: click.Context) -> None:
 
 _TO_USE = (segment, parse, predict, evaluate, compare)
 _TO_LOOK_UP = (networks, labels, doctor, completion)
-_TO_MAKE = (data, train, series, search, export, soup, tune)
+_TO_MAKE = (data, train, series, search, export, soup, combine, tune)
 for _verb in (*_TO_USE, *_TO_LOOK_UP, *_TO_MAKE):
     cli.add_command(_verb)
 

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from figureground.cli.options import complete_tree, debug_option, depth_folder_option, network_option, threshold_option
+from figureground.cli.options import (
+    complete_tree,
+    debug_option,
+    depth_folder_option,
+    network_option,
+    refine_option,
+    threshold_option,
+)
+from figureground.cli.refining import opener
 from figureground.cli.reports import tell
 from figureground.errors import FiguregroundError
 
@@ -48,6 +56,7 @@ Example
 
 @click.command(epilog=EPILOG)
 @network_option
+@refine_option
 @click.option(
     "--data", "data_dir", required=True, metavar="DIR", type=click.Path(path_type=Path), help="Photos and masks."
 )
@@ -79,6 +88,7 @@ Example
 @debug_option
 def evaluate(
     network: str,
+    refine: str | None,
     data_dir: Path,
     images: str,
     masks: str,
@@ -95,9 +105,7 @@ def evaluate(
     """Measure a network on photos with known masks or parts."""
     if worst is not None and gallery is None:
         raise FiguregroundError("--worst without --gallery", remedy="say where to draw them: --gallery DIR")
-    from figureground.runtime.catalogue import load
-
-    segmenter = load(network)
+    segmenter = opener(network, refine)()
     if depth is not None:
         require_depth([segmenter])
     if _has_parts(segmenter, data_dir / parts, tree) and not nobody:

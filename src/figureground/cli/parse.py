@@ -17,11 +17,13 @@ from figureground.cli.options import (
     json_lines_option,
     output_option,
     parts_network_option,
+    refine_option,
     resume_option,
     sources_argument,
     threshold_option,
 )
 from figureground.cli.outputs import JSON_SUFFIXES, SUFFIXES, check_stdout, names_folder, output_format, plan
+from figureground.cli.refining import opener
 from figureground.cli.sources import find, with_depth
 from figureground.errors import OutputError
 
@@ -68,6 +70,7 @@ Example
 )
 @format_option
 @parts_network_option
+@refine_option
 @threshold_option
 @resume_option
 @json_lines_option
@@ -80,6 +83,7 @@ def parse(
     level: int | None,
     chosen_format: str | None,
     network: str,
+    refine: str | None,
     threshold: float | None,
     resume: bool,
     as_json: bool,
@@ -91,6 +95,7 @@ def parse(
     (https://...), or - for stdin. A file that cannot be used is reported in one line; the others are done all the same,
     and the exit code is 2.
     """
+    open_network = opener(network, refine)
     suffixes = JSON_SUFFIXES if kind == "json" else SUFFIXES
     file_format = output_format(output, chosen_format, suffixes)
     _check_format(kind, file_format)
@@ -109,7 +114,9 @@ def parse(
     as_json = as_json or only_told
     describe = partial(describe_parts, level=level) if as_json else None
     task = Task(None if only_told else _encoder(kind, level, file_format), describe)
-    return carry_out(jobs, task, partial(_open, network, level), threshold=threshold, resume=resume, as_json=as_json)
+    return carry_out(
+        jobs, task, partial(_open, open_network, level), threshold=threshold, resume=resume, as_json=as_json
+    )
 
 
 def describe_parts(result: Segmentation, level: int | None) -> dict[str, Any]:
@@ -136,11 +143,11 @@ def _check_format(kind: str, file_format: str) -> None:
         )
 
 
-def _open(network: str, level: int | None) -> Segmenter:
+def _open(open_network: Callable[[], Segmenter], level: int | None) -> Segmenter:
     """The network, once it is known to have parts, and that level."""
-    from figureground.runtime.catalogue import load, require_parts
+    from figureground.runtime.catalogue import require_parts
 
-    segmenter = require_parts(load(network))
+    segmenter = require_parts(open_network())
     if level is not None:
         segmenter.labels.level(level)  # raises for a level that is not there
     return segmenter
