@@ -98,7 +98,13 @@ def test_leaf_numbers_are_kept_and_checked(folders):
     spec = {**PAIRS, "any_value_is_leaf": False}
     assert set(np.unique(read(build(folders, labels=TWO, **spec)).target)) == {0, 1, 2, 255}
     with pytest.raises(DataError, match="has the value 2, but the label tree has 1 leaves"):
-        read(build(folders, labels=ONE, **spec))
+        build(folders, labels=ONE, **spec)
+    source = build(folders, labels=TWO, **spec)
+    image, mask = source.pairs[0]
+    with Image.open(image) as opened:
+        Image.fromarray(np.full(opened.size[::-1], 3, np.uint8)).save(mask)
+    with pytest.raises(DataError, match="has the value 3, but the label tree has 2 leaves"):
+        read(source)
     with pytest.raises(DataError, match="any value as the only leaf, but the label tree has 2 leaves"):
         build(folders, labels=TWO, **PAIRS)
 

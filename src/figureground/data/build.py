@@ -60,7 +60,8 @@ def build_source(
         folds: the fold to hold out instead of the description's share, where that is above 0.
 
     Raises:
-        DataError: a folder is missing or empty, a picture has no mask or one of another size, or nothing is left.
+        DataError: a folder is missing or empty, a picture has no mask or one of another size, a mask has numbers that
+            the tree does not have (32 masks are looked at), or nothing is left.
         LabelError: `any_value_is` names a label that the tree does not have.
     """
     source: Source
@@ -89,7 +90,9 @@ def _pairs(spec: SourceSpec, root: Path, held: bool, labels: LabelTree, is_held:
     pairs = match_pairs(root / str(spec.images), root / str(spec.masks))
     kept = tuple(pair for pair in pairs if is_held(pair[0].stem) == held)
     check_sizes(kept)
-    return PairSource(spec.name, kept, value, len(labels.leaves))
+    source = PairSource(spec.name, kept, value, len(labels.leaves))
+    source.check_some()
+    return source
 
 
 def _meant(spec: SourceSpec, labels: LabelTree) -> int | None:

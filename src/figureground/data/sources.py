@@ -83,13 +83,22 @@ class PairSource:
             raise _misfit(mask_path, target.shape, image.shape)
         if self.value is not None:
             return Sample(image, np.where(target > 0, self.value, 0).astype(np.uint8))
+        self._check_numbers(mask_path, target)
+        return Sample(image, target)
+
+    def check_some(self, count: int = 32) -> None:
+        """DataError where one of `count` masks, evenly spread, holds numbers that are no leaves."""
+        if self.value is None:
+            for _, mask_path in self.pairs[:: max(1, len(self.pairs) // count)]:
+                self._check_numbers(mask_path, read_index_map(mask_path))
+
+    def _check_numbers(self, mask_path: Path, target: Pixels) -> None:
         highest = int(target.max(initial=0, where=target != IGNORE))
         if highest > self.leaves:
             raise DataError(
                 f"{mask_path} has the value {highest}, but the label tree has {self.leaves} leaves",
                 remedy="masks hold 0 for background, leaf numbers from 1, or 255 for pixels that are not counted",
             )
-        return Sample(image, target)
 
 
 @dataclass(frozen=True)
