@@ -10,7 +10,7 @@ import pytest
 
 from figureground.errors import DataError
 from figureground.train import Recipe, run
-from figureground.train.provenance import changed_data, data_fingerprint, environment, git_state
+from figureground.train.provenance import changed_data, data_fingerprint, environment, git_state, with_resumption
 
 
 def git(folder, *arguments):
@@ -89,6 +89,15 @@ def test_depth_maps_belong_to_a_source(tiny_recipe, photos):
     assert (before["people"]["files"], before["empty"]["files"]) == (24, 8)
     (photos / "depth/p3.npy").write_bytes(b"another map")
     assert "source 'people' had 24 files" in changed_data(before, data_fingerprint(recipe))
+
+
+def test_the_environment_that_a_run_began_in_is_kept():
+    first, second = {"torch": "1", "git": {"commit": "a"}}, {"torch": "1", "git": {"commit": "b"}}
+    assert with_resumption(first, first) == first
+    once = with_resumption(first, second)
+    assert once == {**first, "resumed": [second]}
+    assert with_resumption(once, second) == once
+    assert with_resumption(once, first) == {**first, "resumed": [second, first]}
 
 
 def test_a_new_and_a_lost_source():

@@ -16,9 +16,13 @@ from figureground.data import SourceSpec, picture_files
 from figureground.images import DEPTH_SUFFIXES
 from figureground.train.recipe import Recipe
 
-__all__ = ["changed_data", "data_fingerprint", "environment", "git_state"]
+__all__ = ["changed_data", "data_fingerprint", "environment", "git_state", "with_resumption"]
 
-_PACKAGES = ("figureground", "torch", "torchvision", "lightning", "timm", "numpy", "pillow")
+_PACKAGES = (
+    *("figureground", "torch", "torchvision", "lightning", "timm", "numpy", "scipy", "pillow"),
+    *("pydantic", "safetensors", "onnxruntime", "transformers"),
+)
+_RESUMED = "resumed"
 _WHOLE_FILES = 16
 """Of each source, how many files are read whole; of all others name and size are enough."""
 
@@ -36,6 +40,12 @@ def environment() -> dict[str, Any]:
     git = git_state(Path())
     found = {"python": platform.python_version(), "machine": platform.machine(), **versions}
     return found if git is None else {**found, "git": git}
+
+
+def with_resumption(before: Mapping[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """The environment that a run began in; under `resumed` that of each later part that had another one."""
+    parts = [{name: value for name, value in before.items() if name != _RESUMED}, *before.get(_RESUMED, [])]
+    return dict(before) if now == parts[-1] else {**before, _RESUMED: [*parts[1:], now]}
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

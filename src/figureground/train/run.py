@@ -36,7 +36,7 @@ from figureground.train.failures import plain_failures
 from figureground.train.feed import Feed
 from figureground.train.logs import LongCsv
 from figureground.train.memory import keep_freed_memory
-from figureground.train.provenance import changed_data, data_fingerprint, environment
+from figureground.train.provenance import changed_data, data_fingerprint, environment, with_resumption
 from figureground.train.recipe import Recipe
 from figureground.train.report import WriteReport
 from figureground.train.stopping import StopEarly
@@ -147,7 +147,10 @@ def _start(folder: Path, recipe: Recipe, photos: dict[str, dict[str, Any]]) -> N
     (folder / CHECKPOINT).parent.mkdir(parents=True, exist_ok=True)
     for left in folder.rglob(".figureground-*.part"):  # by a process that was killed
         left.unlink()
-    images.write_bytes(json.dumps(environment(), indent=1).encode(), folder / "environment.json")
+    noted, now = folder / "environment.json", environment()
+    if (folder / "recipe.yaml").exists() and noted.exists():
+        now = with_resumption(json.loads(noted.read_text(encoding="utf-8")), now)
+    images.write_bytes(json.dumps(now, indent=1).encode(), noted)
     images.write_bytes(json.dumps(photos, indent=1).encode(), folder / DATA)
     # Last, because this file is what makes a folder a run.
     images.write_bytes(recipe.dump().encode(), folder / "recipe.yaml")
