@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from figureground.checks import ArgumentError
 from figureground.cli.app import main
 from figureground.errors import NetworkError, RecipeError
-from figureground.train import soup
+from figureground.train import run, soup
 from figureground.train.weights import save_weights
 
 
@@ -115,3 +115,16 @@ def test_the_verb(runs, tmp_path, capsys):
     np.testing.assert_allclose(made, by_hand(runs, [0.25, 0.25, 0.5])["0.weight"], atol=1e-6)
     assert main(["soup", str(runs[0]), "-o", str(tmp_path / "x")]) == 2
     assert "at least two" in capsys.readouterr().err
+
+
+def test_snapshots_of_one_training(tiny_recipe, tmp_path):
+    folder = run(tiny_recipe, ["schedule.snapshots=2", "schedule.epochs=3"], output=tmp_path / "run")
+    kept = sorted((folder / "snapshots").iterdir())
+    assert [path.name for path in kept] == ["epoch_001.safetensors", "epoch_002.safetensors"]
+    states = [load_file(path) for path in kept]
+    last = load_file(folder / "last.safetensors")
+    assert all(torch.equal(states[-1][name], last[name]) for name in last)
+    mixed = load_file(soup(kept, tmp_path / "soup") / "best.safetensors")
+    wanted = (states[0]["network.head.weight"] + states[1]["network.head.weight"]) / 2
+    torch.testing.assert_close(mixed["network.head.weight"], wanted)
+    assert (tmp_path / "soup/recipe.yaml").exists()

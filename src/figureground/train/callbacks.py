@@ -17,9 +17,13 @@ from figureground.train.logs import LongCsv
 from figureground.train.task import SegmentationTask
 from figureground.train.weights import reach_disk, save_weights
 
+SNAPSHOTS = "snapshots"
+
 
 class KeepBest(L.Callback):
     """After each validation: log the scores, write `last.safetensors`, and `best.safetensors` where it improved.
+
+    With `schedule.snapshots` the weights of so many of the latest validations stay in `snapshots/`, by their epoch.
 
     Stands before the averaging callback in the trainer's list, so that it sees (and saves) the averaged weights that
     were validated.
@@ -54,8 +58,18 @@ class KeepBest(L.Callback):
         if summary["val/score"] > self.best:
             self.best = summary["val/score"]
             save_weights(pl_module.model, self.folder / "best.safetensors", recipe=recipe)
+        self._keep_snapshot(trainer.current_epoch, pl_module, recipe)
         line = {"epoch": trainer.current_epoch, **{key: round(value, 4) for key, value in summary.items()}}
         trainer.print(json.dumps(line), flush=True)
+
+    def _keep_snapshot(self, epoch: int, task: SegmentationTask, recipe: str) -> None:
+        count = task.recipe.schedule.snapshots
+        if not count:
+            return
+        (self.folder / SNAPSHOTS).mkdir(exist_ok=True)
+        save_weights(task.model, self.folder / SNAPSHOTS / f"epoch_{epoch:03d}.safetensors", recipe=recipe)
+        for path in sorted((self.folder / SNAPSHOTS).glob("epoch_*.safetensors"))[:-count]:
+            path.unlink()
 
 
 class SaveProgress(Checkpoint):

@@ -149,6 +149,8 @@ class Schedule(Strict):
     """Decay per step of the moving average of the weights; 0 is off."""
     validate_every: int = Field(default=1, gt=0)
     """Epochs between validations; the last epoch is always validated."""
+    snapshots: int = Field(default=0, ge=0)
+    """How many of the latest validated epochs' weights are kept besides, to be averaged into a soup."""
     early_stopping: EarlyStop | None = None
     compile: bool = False
     """Compile the network's pass with torch.compile."""
