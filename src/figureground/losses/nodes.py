@@ -84,7 +84,7 @@ def as_columns(nodes: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor,
     """
     if nodes.shape[:1] + nodes.shape[2:] != target.shape:
         raise RecipeError(f"node logits of {tuple(nodes.shape)} for a target of {tuple(target.shape)}")
-    return nodes.to(torch.promote_types(nodes.dtype, torch.float32)).flatten(2), target.flatten(1)
+    return nodes.to(torch.promote_types(nodes.dtype, torch.float32)).flatten(2).contiguous(), target.flatten(1)
 
 
 def as_rows(nodes: torch.Tensor) -> torch.Tensor:
