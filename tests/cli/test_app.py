@@ -15,7 +15,7 @@ from figureground.cli.app import EPILOG, cli, main
 ROOT = Path(__file__).resolve().parents[2]
 VERBS = {
     "segment", "parse", "predict", "evaluate", "compare", "networks", "labels", "doctor", "data", "train", "export",
-    "soup", "tune", "search", "completion",
+    "soup", "tune", "combine", "search", "series", "completion",
 }  # fmt: skip
 
 

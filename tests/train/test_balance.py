@@ -70,7 +70,7 @@ def test_leaf_numbers_are_counted_and_unknown_pixels_are_not(values, recipe_file
     labels += [{"name": name, "color": [n, 0, 0], "parent": "all"} for n, name in enumerate(["left", "right"])]
     (tmp_path / "masks").mkdir()
     (tmp_path / "images").mkdir()
-    for number, row in enumerate([[0, 0, 1, 2, 255, 3], [0, 0, 0, 1, 1, 255]]):
+    for number, row in enumerate([[0, 0, 1, 2, 255, 255], [0, 0, 0, 1, 1, 255]]):
         Image.fromarray(np.array([row], np.uint8)).save(tmp_path / f"masks/{number}.png")
         Image.new("RGB", (6, 1)).save(tmp_path / f"images/{number}.png")
     source = {"name": "p", "images": "images", "masks": "masks", "any_value_is_leaf": False}
