@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from figureground.cli.options import complete_network, debug_option, refine_option, threshold_option
+from figureground.cli.options import complete_network, debug_option, number_list, refine_option, threshold_option
 from figureground.errors import FiguregroundError
 
 if TYPE_CHECKING:
@@ -28,21 +28,12 @@ Example
 """
 
 
-def _numbers(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[float, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(float(number) for number in text.split(","))
-    except ValueError:
-        raise click.BadParameter(f"'{text}' is no list of numbers such as 1,1.25") from None
-
-
 @click.command(epilog=EPILOG)
 @click.argument("networks", nargs=-1, required=True, metavar="NAME|FILE...", shell_complete=complete_network)
 @click.option(
     "-o", "--output", required=True, metavar="FILE.json", type=click.Path(path_type=Path), help="The predictor file."
 )
-@click.option("--weights", metavar="W,W...", callback=_numbers, help="One for each network.  [default: equal]")
+@click.option("--weights", metavar="W,W...", callback=number_list, help="One for each network.  [default: equal]")
 @click.option(
     "--mean",
     type=click.Choice(["probability", "logit"]),
@@ -51,7 +42,7 @@ def _numbers(_context: click.Context, _option: click.Parameter, text: str | None
     help="Of what the mean of networks and views is taken.",
 )
 @click.option("--mirror", is_flag=True, help="Ask about the mirror image too.")
-@click.option("--scales", metavar="S,S...", callback=_numbers, help="Ask at these scales.  [default: 1]")
+@click.option("--scales", metavar="S,S...", callback=number_list, help="Ask at these scales.  [default: 1]")
 @click.option("--people-first", is_flag=True, help="Look at each person again, closer.")
 @click.option("--zoom", type=float, help="Look at the photo this many times as large, in tiles.")
 @refine_option

@@ -47,6 +47,16 @@ def _check_overrides(_context: click.Context, _option: click.Parameter, values: 
     return values
 
 
+def number_list(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[float, ...] | None:
+    """A callback of options that take numbers with commas between."""
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"'{text}' is no list of numbers such as 1,1.25") from None
+
+
 def overrides_option(help_text: str) -> Callable[[_Command], _Command]:
     """`--set KEY=VALUE`, any number of times: the changes to a recipe, as `overrides`."""
     return click.option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from figureground.cli.options import complete_network, debug_option, echo_json, json_option
+from figureground.cli.options import complete_network, debug_option, echo_json, json_option, number_list
 
 if TYPE_CHECKING:
     from figureground.evaluate import Tuning
@@ -29,13 +29,6 @@ Example
 """
 
 
-def _scales(_context: click.Context, _option: click.Parameter, text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise click.BadParameter(f"'{text}' is no list of numbers such as 1,1.25") from None
-
-
 @click.command(epilog=EPILOG)
 @click.argument("networks", nargs=-1, required=True, metavar="NETWORK...", shell_complete=complete_network)
 @click.option("--data", "data_dir", required=True, metavar="DIR", type=_FOLDER, help="Photos and masks to choose on.")
@@ -50,7 +43,7 @@ def _scales(_context: click.Context, _option: click.Parameter, text: str) -> tup
 )
 @click.option("--metric", type=click.Choice(METRICS), default=METRICS[0], show_default=True, help="What is to be high.")
 @click.option(
-    "--scales", default="1", show_default=True, callback=_scales, metavar="S,S", help="Scales to look at photos at."
+    "--scales", default="1", show_default=True, callback=number_list, metavar="S,S", help="Scales to look at photos at."
 )
 @click.option("--flip/--no-flip", default=True, show_default=True, help="Whether mirror images may be looked at too.")
 @click.option("--refine/--no-refine", default=True, show_default=True, help="Whether to try refinements.")
