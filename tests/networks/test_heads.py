@@ -22,6 +22,7 @@ from figureground.networks.heads import HeadedNetwork, with_head
 from figureground.networks.heads.forms import Hyperbolic, Leaves, Nodes
 from figureground.networks.heads.headed import PixelEmbedding
 from figureground.networks.heads.inference import PathInference, SiblingSoftmax
+from figureground.networks.registry import spec
 
 PEOPLE = LabelTree.named("pascal-person-part")
 BACKGROUNDS = ["none", "node", "chain"]
@@ -254,3 +255,16 @@ def test_wrong_use_is_told():
         build(embedding={"width": 3})
     with pytest.raises(NetworkError, match="the head gives no 'embedding'; it gives logits, nodes"):
         build(head="nodes").outputs(torch.zeros(1, 3, 32, 32), ["embedding"])
+
+
+@pytest.mark.parametrize("network", ["deeplabv3plus", "ocrnet", "maskformer", "segformer"])
+@pytest.mark.parametrize(("head", "options"), [("nodes", {}), ("hyperbolic", {"dim": 2, "tree": True})])
+def test_heads_and_embeddings_stand_on_the_networks_of_the_field(network, head, options):
+    reduced = spec(network).reduced
+    made = with_head(network, reduced, labels=PEOPLE, head=head, head_options=options, embedding={"size": 8}).eval()
+    image = torch.zeros(1, 3, 64, 64)
+    with torch.no_grad():
+        found = made.outputs(image, ["logits", "nodes", "embedding"])
+    assert found["logits"].shape == (1, 6, 64, 64)
+    assert found["nodes"].shape[2:] == (64, 64)
+    assert found["embedding"].shape[1] == 8

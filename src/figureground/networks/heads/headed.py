@@ -103,7 +103,7 @@ class PixelEmbedding(nn.Module):
         body: the network.
         channels: of its images.
         side: of the square image on which the network is tried to see how wide the map is.
-        at: dotted name of a module of the network; of several maps the last is taken.
+        at: name of a module of the network, dotted or the only one so called; of several maps the last is taken.
         size: length of the vectors.
 
     Raises:
@@ -112,8 +112,8 @@ class PixelEmbedding(nn.Module):
 
     def __init__(self, body: nn.Module, channels: int, side: int, *, at: str = "encoder", size: int = 256) -> None:
         super().__init__()
-        self.at = at
-        width = _width_of(body, at, channels, side)
+        self.at = _place(body, at)
+        width = _width_of(body, self.at, channels, side)
         self.project = nn.Sequential(
             nn.Conv2d(width, width, 1), nn.BatchNorm2d(width), nn.ReLU(inplace=True), nn.Conv2d(width, size, 1)
         )
@@ -140,10 +140,18 @@ def captured(body: nn.Module, at: str) -> Iterator[list[Tensor]]:
         handle.remove()
 
 
-def _width_of(body: nn.Module, at: str, channels: int, side: int) -> int:
+def _place(body: nn.Module, at: str) -> str:
+    """The dotted name of the module `at`, or of the only one of that name at any depth."""
     names = [name for name, _ in body.named_modules() if name]
-    if at not in names:
-        raise NetworkError(f"the network has no module '{at}' to embed", remedy=suggest(at, names))
+    if at in names:
+        return at
+    deeper = [name for name in names if name.endswith(f".{at}")]
+    if len(deeper) == 1:
+        return deeper[0]
+    raise NetworkError(f"the network has no module '{at}' to embed", remedy=suggest(at, names))
+
+
+def _width_of(body: nn.Module, at: str, channels: int, side: int) -> int:
     was_training = body.training
     device = next(body.parameters()).device
     with captured(body.eval(), at) as kept, torch.no_grad():
