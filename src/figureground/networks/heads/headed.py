@@ -142,7 +142,7 @@ def captured(body: nn.Module, at: str) -> Iterator[list[Tensor]]:
 
 def _place(body: nn.Module, at: str) -> str:
     """The dotted name of the module `at`, or of the only one of that name at any depth."""
-    names = [name for name, _ in body.named_modules() if name]
+    names: list[str] = [name for name, _ in body.named_modules() if name]
     if at in names:
         return at
     deeper = [name for name in names if name.endswith(f".{at}")]
