@@ -95,9 +95,23 @@ def test_ignored_pixels_get_no_gradient_and_half_precision_is_widened(logits, lo
     assert own
     if loss is not active_boundary:  # its contour looks at a pixel's neighbours too
         assert not logits.grad.movedim(1, -1)[TARGET == I].any()
-    half = loss(logits.detach().bfloat16(), TARGET)
-    assert half.dtype == torch.float32
-    assert half.item() == pytest.approx(loss(logits, TARGET).item(), rel=0.05, abs=0.02)
+    for dtype, off in ((torch.bfloat16, 0.02), (torch.float16, 0.002)):
+        half = loss(logits.detach().to(dtype), TARGET)
+        assert half.dtype == torch.float32
+        assert half.item() == pytest.approx(loss(logits, TARGET).item(), rel=2.5 * off, abs=off)
+
+
+@pytest.mark.parametrize("loss", [cross_entropy, soft_dice, tversky, lovasz, boundary, active_boundary])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_large_half_precision_scores_have_a_finite_loss_and_gradient(loss, dtype):
+    """60,000 is near the end of float16, and a few such scores squared or summed would be beyond it."""
+    sure = torch.full((2, 2, 4, 4), 60000.0, dtype=dtype)
+    sure[:, 1] *= -1
+    sure.requires_grad_()
+    value = loss(sure, TARGET)
+    value.backward()
+    assert torch.isfinite(value)
+    assert torch.isfinite(sure.grad).all()
 
 
 @pytest.mark.parametrize("loss", [lovasz, tversky, boundary])
@@ -134,7 +148,64 @@ def test_class_weights_that_do_not_fit_are_refused(logits):
         cross_entropy(logits, TARGET, class_weights=(1, 2))
 
 
+@pytest.mark.parametrize("loss", [soft_dice, tversky, lovasz, boundary])
+def test_class_weights_are_those_of_a_mean_over_classes(logits, loss):
+    """Alone, with all the weight, each class has its own loss; any weights give the weighted mean of these."""
+    own = [loss(logits, TARGET, class_weights=[float(k == only) for k in range(3)]).item() for only in range(3)]
+    first = 0 if loss is lovasz else 1  # only Lovász has a loss of the background
+    assert len({round(value, 6) for value in own[first:]}) == 3 - first
+    assert loss(logits, TARGET).item() == pytest.approx(np.mean(own[first:]))
+    weights = [5.0, 1.0, 3.0]
+    expected = np.average(own[first:], weights=weights[first:])
+    assert loss(logits, TARGET, class_weights=weights).item() == pytest.approx(expected)
+    with pytest.raises(RecipeError, match="give 3 numbers"):
+        loss(logits, TARGET, class_weights=[1.0, -1.0, 1.0])
+
+
+def test_class_weights_of_the_active_boundary_loss_are_those_of_pixels():
+    generator = torch.Generator().manual_seed(3)
+    logits = torch.randn(1, 1, 8, 9, generator=generator)
+    truth = torch.zeros(1, 8, 9, dtype=torch.int64)
+    truth[:, 2:6, 3:7] = 1
+    options = {"share": 0.5, "reach": 3.0}
+    plain = active_boundary(logits, truth, **options)
+    torch.testing.assert_close(active_boundary(logits, truth, class_weights=[2, 2], **options), plain)
+    ground, person = (active_boundary(logits, truth, class_weights=w, **options) for w in ([1, 0], [0, 1]))
+    mixed = active_boundary(logits, truth, class_weights=[1, 3], **options)
+    # A weighted mean over pixels: three equations for two means and the share of the background's pixels.
+    share = (plain - person) / (ground - person)
+    assert 0 < share < 1
+    torch.testing.assert_close(mixed, (share * ground + 3 * (1 - share) * person) / (share + 3 * (1 - share)))
+
+
 # Contours
+
+
+def test_the_distance_inside_goes_to_background_that_is_known():
+    mask = np.zeros((7, 8), bool)
+    mask[1:6, 0:4] = True
+    known = np.ones_like(mask)
+    known[:, 4:6] = False  # between the mask and the background at its right
+    known[0, :] = False
+    outer = np.argwhere(~mask & known)
+    inner = np.argwhere(mask)
+    for row, column in np.ndindex(mask.shape):
+        to_outer = np.sqrt(((outer - (row, column)) ** 2).sum(1).min())
+        to_inner = np.sqrt(((inner - (row, column)) ** 2).sum(1).min())
+        expected = 1 - to_outer if mask[row, column] else to_inner
+        assert signed_distance(mask, known)[row, column] == pytest.approx(expected, abs=1e-6)
+    assert not signed_distance(mask, mask).any()
+
+
+def test_the_border_of_an_ignored_area_is_no_contour():
+    """A person who fills the picture but for what nobody has marked: there is no contour to be drawn to."""
+    truth = torch.ones(1, 8, 8, dtype=torch.int64)
+    truth[:, :, 5:] = I
+    logits = torch.randn(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert boundary(logits, truth).item() == 0
+    assert active_boundary(logits, truth, share=0.5).item() == 0
+    truth[:, :, 7:] = 0
+    assert boundary(logits, truth).item() != 0
 
 
 def test_the_signed_distance_of_a_square(hashed):

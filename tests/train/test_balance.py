@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from figureground.data import build_sources
 from figureground.datasets.balance import inverse_frequency, median_frequency
 from figureground.errors import DataError, RecipeError
+from figureground.losses import LOSSES
 from figureground.train import Recipe, run
 from figureground.train.balance import as_measured_before, measured
 
@@ -89,6 +91,19 @@ def test_what_cannot_be_measured(tiny_recipe):
         measured(recipe, [])
     with pytest.raises(DataError, match="no training mask shows background, person"):
         measured(Recipe.read(tiny_recipe, WEIGHTED), [])
+
+
+def test_the_weights_of_every_loss_that_has_them_can_be_measured(tiny_recipe):
+    losses = ", ".join(
+        f"{{name: {name}, options: {{{'alpha' if name == 'focal' else 'class_weights'}: measured}}}}"
+        for name, function in LOSSES.items()
+        if name == "focal" or "class_weights" in inspect.signature(function).parameters
+    )
+    recipe = Recipe.read(tiny_recipe, [f"losses=[{losses}]"])
+    assert len(recipe.losses) == 7
+    found = measured(recipe, build_sources(recipe.data.sources, recipe.data.root, labels=recipe.tree)[0])
+    assert len({str(next(iter(loss.options.values()))) for loss in found.losses}) == 1
+    assert "measured" not in str(found.losses)
 
 
 def test_a_resumed_run_keeps_its_weights(tiny_recipe, tmp_path):

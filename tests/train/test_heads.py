@@ -62,11 +62,19 @@ def test_a_weight_rises_as_the_paper_says():
     """beta is (1 + cos(pi (t - T) / T)) / 4: 0, 0.0732, 0.25 and 0.5 at 0, T/4, T/2 and T, and 0.5 after."""
     spec = Loss(name="tree_triplet", weight=0.5, ramp=0.8)
     [term] = build_terms((spec,), PEOPLE, ["embedding"])
-    values = [term.weight_at(0.8 * share) for share in (0, 0.25, 0.5, 1, 1.2)]
+    values = [term.spec.weight_at(0.8 * share) for share in (0, 0.25, 0.5, 1, 1.2)]
     assert values == pytest.approx([0, 0.0732, 0.25, 0.5, 0.5], abs=1e-4)
     [plain] = build_terms((Loss(name="focal", weight=2.0),), PEOPLE, ["logits"])
-    assert plain.weight_at(0) == 2.0
-    assert not math.isnan(plain.weight_at(1))
+    assert plain.spec.weight_at(0) == 2.0
+    assert not math.isnan(plain.spec.weight_at(1))
+
+
+def test_a_weight_can_fall_and_wait():
+    spec = Loss(name="soft_dice", weight=0.2, ramp_from=1.0, ramp_start=0.5, ramp=0.9)
+    assert [spec.weight_at(at) for at in (0, 0.5, 0.7, 0.9, 1)] == pytest.approx([1, 1, 0.6, 0.2, 0.2])
+    for wrong in ({"ramp_from": 1.0}, {"ramp_start": 0.5, "ramp": 0.5}):
+        with pytest.raises(ValueError, match="set 'ramp' later"):
+            Loss(name="soft_dice", **wrong)
 
 
 @pytest.mark.parametrize("name", LOSSES)

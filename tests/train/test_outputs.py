@@ -57,7 +57,30 @@ def test_auxiliary_outputs_are_weighed(values, recipe_file, tmp_path):
     found = measured(run(recipe_file({**values, **changes}), output=tmp_path / "run"))
     plain = found["train/cross_entropy"] + 0.5 * found["train/soft_dice"]
     assert found["train/auxiliary"] > 0.1
-    assert found["train/loss_epoch"] == pytest.approx(plain + 0.4 * found["train/auxiliary"], rel=1e-4)
+    assert found["train/loss_epoch"] == pytest.approx(plain + found["train/auxiliary"], rel=1e-4)
+
+
+def test_each_auxiliary_output_may_have_its_own_weight(values, recipe_file, tmp_path):
+    network = {"name": "hourglass", "options": {"stacks": 3, "width": 16}}
+    schedule = {**values["schedule"], "epochs": 1, "stages": [{"sizes": [64]}]}
+    found = {}
+    for weights in ([1.0, 0.0], [0.0, 1.0], [0.5, 2.0]):
+        changes = {"network": network, "aux_weight": weights, "schedule": schedule, "optimize": {"learning_rate": 1e-9}}
+        changes["sizing"] = {"area": 64 * 64, "multiple": 64}
+        folder = run(recipe_file({**values, **changes}), output=tmp_path / str(weights))
+        found[tuple(weights)] = measured(folder)["train/auxiliary"]
+    first, second = found[1.0, 0.0], found[0.0, 1.0]
+    assert first != second
+    assert found[0.5, 2.0] == pytest.approx(0.5 * first + 2 * second, rel=1e-3)
+
+
+def test_weights_of_auxiliary_outputs_are_as_many_as_these(values, recipe_file):
+    recipe = recipe_of(values, recipe_file, network=WITH_AUXILIARY, aux_weight=[1.0, 0.4])
+    with pytest.raises(RecipeError, match=r"aux_weight has 2 numbers, and the network 1 aux.*; give one number"):
+        SegmentationTask(recipe, build_model(recipe), None)
+    recipe = recipe_of(values, recipe_file, network=UNET, aux_weight=0.4)
+    with pytest.raises(RecipeError, match="no auxiliary outputs"):
+        SegmentationTask(recipe, build_model(recipe), None)
 
 
 def test_auxiliary_outputs_that_are_not_there(values, recipe_file):

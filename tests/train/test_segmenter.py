@@ -55,7 +55,7 @@ def test_it_sees_what_the_network_sees(run):
 
 def test_its_cost_is_torchs(run):
     segmenter = RunSegmenter(run)
-    cost = segmenter.cost(np.zeros((64, 64, 3), np.uint8))
+    cost = segmenter.cost(segmenter, np.zeros((64, 64, 3), np.uint8))
     assert cost.parameters == sum(p.numel() for p in segmenter.model.parameters())
     first = 64 * 64 * 4 * 27
     assert cost.multiply_adds > 4 * first

@@ -5,7 +5,11 @@ With one leaf the softmax over (0, z) is the sigmoid of z, so person against bac
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+
+from figureground.errors import RecipeError
 
 IGNORE = 255
 """Target value of pixels that no loss and no metric looks at."""
@@ -26,3 +30,27 @@ def one_hot(target: torch.Tensor, classes: int) -> tuple[torch.Tensor, torch.Ten
     clean = torch.where(counts.squeeze(1), target, 0)
     hot = torch.nn.functional.one_hot(clean, classes).permute(0, 3, 1, 2)
     return (hot * counts).float(), counts.float()
+
+
+def weights_of_classes(given: Sequence[float] | None, scores: torch.Tensor) -> torch.Tensor | None:
+    """`class_weights` of background and then each leaf as (1 + K,) beside the scores (N, 1 + K, H, W); None stays None.
+
+    Raises:
+        RecipeError: not one weight for each class, or a negative one.
+    """
+    if given is None:
+        return None
+    if len(given) != scores.shape[1] or min(given) < 0:
+        raise RecipeError(
+            f"{len(given)} class weights for background and {scores.shape[1] - 1} leaves",
+            remedy=f"give {scores.shape[1]} numbers that are not negative, the background's first",
+        )
+    return scores.new_tensor(given)
+
+
+def mean_of_classes(losses: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    """The mean of losses (..., classes), each class counting with its weight; 0 where all weights are 0."""
+    if weights is None:
+        return losses.mean()
+    spread = weights.expand_as(losses)
+    return (losses * spread).sum() / spread.sum().clamp(min=1e-12)

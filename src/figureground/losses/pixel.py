@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from figureground.errors import RecipeError
-from figureground.losses.background import IGNORE, with_background
+from figureground.losses.background import IGNORE, weights_of_classes, with_background
 
 
 def cross_entropy(
@@ -42,7 +42,7 @@ def cross_entropy(
         RecipeError: an even `boundary_width`, or a number of class weights that is not one more than there are leaves.
     """
     scores = with_background(logits)
-    given = _class_weights(class_weights, scores)
+    given = weights_of_classes(class_weights, scores)
     losses = F.cross_entropy(
         scores, target, given, ignore_index=IGNORE, reduction="none", label_smoothing=label_smoothing
     )
@@ -55,17 +55,6 @@ def cross_entropy(
     counted = weights if given is None else weights * given[target.where(target != IGNORE, 0)]
     total = counted.sum()
     return (losses * weights).sum() / total.where(total > 0, 1)
-
-
-def _class_weights(weights: Sequence[float] | None, scores: torch.Tensor) -> torch.Tensor | None:
-    if weights is None:
-        return None
-    if len(weights) != scores.shape[1] or min(weights) < 0:
-        raise RecipeError(
-            f"{len(weights)} class weights for background and {scores.shape[1] - 1} leaves",
-            remedy=f"give {scores.shape[1]} numbers that are not negative, the background's first",
-        )
-    return scores.new_tensor(weights)
 
 
 def _hard(scores: torch.Tensor, target: torch.Tensor, below: float, share: float) -> torch.Tensor:

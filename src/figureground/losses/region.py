@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from figureground.errors import RecipeError
-from figureground.losses.background import IGNORE, one_hot, with_background
+from figureground.losses.background import IGNORE, mean_of_classes, one_hot, weights_of_classes, with_background
 
 
 def soft_dice(
@@ -15,6 +17,7 @@ def soft_dice(
     per_image: bool = False,
     smooth: float = 1.0,
     squared: bool = False,
+    class_weights: Sequence[float] | None = None,
 ) -> torch.Tensor:
     """One minus the soft Dice coefficient, averaged over the leaves (Milletari et al., arXiv:1606.04797).
 
@@ -27,12 +30,18 @@ def soft_dice(
         per_image: Dice of each image, then the mean.
         smooth: added to numerator and denominator.
         squared: squares in the denominator, as in the paper; plain sums otherwise.
+        class_weights: of background and then each leaf, as for `cross_entropy`; the mean over leaves becomes a weighted
+            one. The background, which has no Dice of its own here, only keeps its place.
+
+    Raises:
+        RecipeError: a label that is no leaf, or a number of class weights that is not one more than there are leaves.
     """
     probabilities, leaves = _maps(logits, target)
+    weights = _of_leaves(class_weights, logits)
     dims = _summed(per_image)
     overlap = (probabilities * leaves).sum(dims)
     total = (probabilities**2 if squared else probabilities).sum(dims) + leaves.sum(dims)
-    return (1 - (2 * overlap + smooth) / (total + smooth)).mean()
+    return mean_of_classes(1 - (2 * overlap + smooth) / (total + smooth), weights)
 
 
 def tversky(
@@ -44,6 +53,7 @@ def tversky(
     gamma: float = 1.0,
     per_image: bool = False,
     smooth: float = 1.0,
+    class_weights: Sequence[float] | None = None,
 ) -> torch.Tensor:
     """One minus the Tversky index, averaged over the leaves (Salehi et al., arXiv:1706.05721).
 
@@ -59,18 +69,28 @@ def tversky(
         gamma: exponent of one minus the index is 1 / gamma.
         per_image: the index of each image, then the mean.
         smooth: pixels added to numerator and denominator.
+        class_weights: of background and then each leaf, as in `soft_dice`.
+
+    Raises:
+        RecipeError: a label that is no leaf, or a number of class weights that is not one more than there are leaves.
     """
     probabilities, leaves = _maps(logits, target)
+    weights = _of_leaves(class_weights, logits)
     dims = _summed(per_image)
     overlap = (probabilities * leaves).sum(dims)
     wrong = alpha * (probabilities.sum(dims) - overlap) + beta * (leaves.sum(dims) - overlap)
     rest = 1 - (overlap + smooth) / (overlap + wrong + smooth)
     # A power below one has no finite slope at zero.
-    return rest.clamp(min=1e-7).pow(1 / gamma).mean() if gamma != 1 else rest.mean()
+    return mean_of_classes(rest.clamp(min=1e-7).pow(1 / gamma) if gamma != 1 else rest, weights)
 
 
 def lovasz(
-    logits: torch.Tensor, target: torch.Tensor, *, per_image: bool = False, background: bool = True
+    logits: torch.Tensor,
+    target: torch.Tensor,
+    *,
+    per_image: bool = False,
+    background: bool = True,
+    class_weights: Sequence[float] | None = None,
 ) -> torch.Tensor:
     """Lovász-softmax: the convex extension of one minus IoU (Berman et al., arXiv:1705.08790), over classes present.
 
@@ -81,23 +101,32 @@ def lovasz(
         target: (N, H, W) int64: 0 background, k + 1 leaf k, 255 not counted.
         per_image: each image for itself, then the mean; memory then grows with one image rather than the batch.
         background: whether the background is one of the classes.
+        class_weights: of background and then each leaf; the mean over the classes present becomes a weighted one.
+
+    Raises:
+        RecipeError: a number of class weights that is not one more than there are leaves.
     """
     probabilities = with_background(logits).softmax(1)
+    weights = weights_of_classes(class_weights, probabilities)
     sets = (
         zip(probabilities.chunk(len(target)), target.chunk(len(target)), strict=True)
         if per_image
         else [(probabilities, target)]
     )
-    losses = [_lovasz_of_set(p, t, 0 if background else 1) for p, t in sets]
+    losses = [_lovasz_of_set(p, t, 0 if background else 1, weights) for p, t in sets]
     return torch.stack(losses).mean()
 
 
-def _lovasz_of_set(probabilities: torch.Tensor, target: torch.Tensor, first: int) -> torch.Tensor:
+def _lovasz_of_set(
+    probabilities: torch.Tensor, target: torch.Tensor, first: int, weights: torch.Tensor | None
+) -> torch.Tensor:
     counted = target != IGNORE
     rows, truth = probabilities.movedim(1, -1)[counted], target[counted]
     present = [int(label) for label in truth.bincount().nonzero().flatten() if label >= first]
     losses = [_lovasz_of_class(rows[:, label], truth == label) for label in present]
-    return torch.stack(losses).mean() if losses else rows.sum() * 0
+    if not losses:
+        return rows.sum() * 0
+    return mean_of_classes(torch.stack(losses), None if weights is None else weights[present])
 
 
 def _lovasz_of_class(probability: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
@@ -119,6 +148,12 @@ def _maps(logits: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, tor
         )
     hot, counted = one_hot(target, scores.shape[1])
     return scores.softmax(1)[:, 1:] * counted, hot[:, 1:]
+
+
+def _of_leaves(class_weights: Sequence[float] | None, logits: torch.Tensor) -> torch.Tensor | None:
+    """(K,) the weights of the leaves among those of all classes."""
+    weights = weights_of_classes(class_weights, with_background(logits[:1, :, :1, :1]))
+    return None if weights is None else weights[1:]
 
 
 def _summed(per_image: bool) -> tuple[int, ...]:

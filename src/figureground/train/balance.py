@@ -21,7 +21,8 @@ _RULES: dict[str, Callable[[NDArray[np.int64]], list[float | None]]] = {
     "measured": median_frequency,
     "measured_inverse": inverse_frequency,
 }
-_OPTIONS = {"cross_entropy": "class_weights", "focal": "alpha"}
+_WEIGHED = ("cross_entropy", "soft_dice", "tversky", "lovasz", "boundary", "active_boundary")
+_OPTIONS = {**dict.fromkeys(_WEIGHED, "class_weights"), "focal": "alpha"}
 """Losses that have class weights, and what they call them."""
 
 
@@ -63,7 +64,7 @@ def _rule(loss: Loss) -> str | None:
     for option, value in loss.options.items():
         if isinstance(value, str) and value in _RULES:
             if _OPTIONS.get(loss.name) != option:
-                known = ", ".join(f"{option} of {name}" for name, option in _OPTIONS.items())
+                known = f"alpha of focal, and class_weights of {', '.join(_WEIGHED)}"
                 raise RecipeError(f"'{option}' of the loss {loss.name!r} cannot be measured", remedy=f"known: {known}")
             return value
     return None

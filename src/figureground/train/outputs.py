@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from figureground.errors import RecipeError
@@ -41,6 +42,31 @@ def compile_network(network: nn.Module, wanted: Collection[str]) -> None:
         )
     body = network.body if isinstance(network, HeadedNetwork) else network
     body.compile()
+
+
+def check_auxiliary(network: nn.Module, channels: int, side: int, weights: float | tuple[float, ...]) -> None:
+    """Look at how many auxiliary outputs the network has by one pass over an empty picture of `side` pixels.
+
+    Raises:
+        RecipeError: none, or not as many as there are weights.
+    """
+    training = network.training
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        found = outputs_of(network.eval(), torch.zeros(1, channels, side, side), {"logits", AUXILIARY})
+    network.train(training)
+    weights_of_heads(weights, len(found[AUXILIARY]))
+
+
+def weights_of_heads(given: float | tuple[float, ...], heads: int) -> tuple[float, ...]:
+    """The weight of each of so many auxiliary outputs. Raises RecipeError where a list has not one for each."""
+    if not isinstance(given, tuple):
+        return (given,) * heads
+    if len(given) != heads:
+        raise RecipeError(
+            f"aux_weight has {len(given)} numbers, and the network {heads} auxiliary outputs",
+            remedy=f"give one number for all of them, or a list of {heads}",
+        )
+    return given
 
 
 def outputs_of(network: nn.Module, x: Tensor, wanted: Collection[str]) -> dict[str, Any]:

@@ -18,7 +18,10 @@ from figureground.data.depth_specs import DepthSpec, EstimatorSpec
 from figureground.data.specs import Augment, Folds, SourceSpec, Stage, Strict
 from figureground.errors import RecipeError, suggest
 from figureground.labels import LabelTree
+from figureground.runtime.inference import Inference
+from figureground.train.predict import Predict
 from figureground.train.specs import (
+    AuxWeight,
     CriticSpec,
     Data,
     Distill,
@@ -43,8 +46,8 @@ class Recipe(Strict):
     network: Network
     head: Head = Head()
     losses: tuple[Loss, ...] = Field(min_length=1)
-    aux_weight: float = Field(default=0.0, ge=0)
-    """How much the losses of leaf logits count on the network's auxiliary outputs; 0 does not compute these."""
+    aux_weight: AuxWeight = 0.0
+    """How much the losses of leaf logits count on the network's auxiliary outputs, all or each; 0: not computed."""
     distill: Distill | None = None
     critic: CriticSpec | None = None
     augment: Augment = Augment()
@@ -53,6 +56,8 @@ class Recipe(Strict):
     sizing: SizingSpec = SizingSpec()
     depth: DepthSpec | None = None
     """Depth as a fourth channel."""
+    predict: Predict | None = None
+    """What stands around the network when it predicts."""
     loggers: tuple[Literal["wandb", "mlflow"], ...] = ()
     """Experiment trackers beside the run folder's own files."""
 
@@ -68,6 +73,8 @@ class Recipe(Strict):
         _check_depth(self.depth, self.data.sources)
         if self.depth is not None and self.augment.paste:
             raise ValueError("augment.paste puts people into photos whose depth knows nothing of them: leave one away")
+        if self.depth is not None and self.depth.estimator is None and self.predict and self.predict.looks_again:
+            raise ValueError("predict: views, people_first and tiles hand no depth maps on, leave them away")
         if self.data.samples_per_epoch < self.samples_per_step:
             raise ValueError(
                 "data.samples_per_epoch is less than one batch (schedule.batch_size), times optimize.accumulate"
@@ -93,6 +100,11 @@ class Recipe(Strict):
             raise RecipeError(f"{path}: {_explain(error)}") from error
 
     @property
+    def inference(self) -> Inference:
+        """What `predict` says; nothing around the network where it says nothing."""
+        return Inference() if self.predict is None else self.predict.inference
+
+    @property
     def tree(self) -> LabelTree:
         """The label tree: by name, or written out (which a file is, once `read` has read it).
 
@@ -113,7 +125,7 @@ class Recipe(Strict):
         """The first key in which `other` would train differently; where the photos lie does not matter."""
         ours, theirs = self.flat(), other.flat()
         for key in sorted({*ours, *theirs} - {"description", "data.root", "data.workers", "depth.cache"}):
-            if ours.get(key) != theirs.get(key) and not key.startswith("loggers"):
+            if ours.get(key) != theirs.get(key) and not key.startswith(("loggers", "predict")):
                 return f"{key} is {ours.get(key)!r}, not {theirs.get(key)!r}"
         return None
 
@@ -291,6 +303,7 @@ def _fields_at(parents: tuple[str, ...]) -> list[str]:
         "stages": Stage,
         "sizing": SizingSpec,
         "depth": DepthSpec,
+        "predict": Predict,
         "estimator": EstimatorSpec,
     }
     return list(places[parents[-1]].model_fields) if parents else ["base", *Recipe.model_fields]

@@ -26,6 +26,7 @@ class RunSegmenter(Segmenter):
     """The network of a run folder with its best weights, on the CPU.
 
     It sees photos as the exported bundle will: the recipe's sizing, and the same way from logits to probabilities.
+    `as_recipe_says` has what the recipe's `predict` puts around it.
 
     Args:
         folder: what training made.
@@ -45,7 +46,8 @@ class RunSegmenter(Segmenter):
         self._depth_input = None if recipe.depth is None else input_of(recipe.depth)
         estimates = recipe.depth is not None and self._depth_input is None
         self.model: nn.Module = EstimatesDepth(network, kept_estimator(folder)).eval() if estimates else network
-        super().__init__(name or recipe.name, recipe.tree, 0.5)
+        super().__init__(name or recipe.name, recipe.tree, recipe.inference.threshold or 0.5)
+        self._inference = recipe.inference
         self.sizing = Sizing(area=recipe.sizing.area, multiple=recipe.sizing.multiple)
         if threads is not None:
             torch.set_num_threads(threads)
@@ -85,10 +87,18 @@ class RunSegmenter(Segmenter):
                 pixels = torch.cat([pixels.float(), torch.from_numpy(beside)[None, None]], dim=1)
             return np.asarray(self.model(pixels)[0].numpy(), dtype=np.float32)
 
-    def cost(self, photo: NDArray[np.uint8]) -> Cost:
-        """Parameters, and multiply-adds for `photo`, uint8 (H, W, 3), as torch counts them."""
-        image = np.zeros((*self.network_size(*photo.shape[:2]), 3), np.uint8)
+    def as_recipe_says(self) -> Segmenter:
+        """This network with what the recipe's `predict` puts around it, under the same name."""
+        whole = self._inference.around([self])
+        return whole.renamed(self.name, whole.threshold)
+
+    def cost(self, segmenter: Segmenter, photo: NDArray[np.uint8]) -> Cost:
+        """Parameters, and multiply-adds for `photo`, uint8 (H, W, 3), as torch counts them.
+
+        `segmenter` is this network, or what is made of it.
+        """
+        depth = None if self._depth_input is None else np.ones(photo.shape[:2], np.float32)
         with FlopCounterMode(display=False) as counter:
-            self.logits(image, None if self._depth_input is None else np.zeros(image.shape[:2], np.float32))
+            segmenter(photo, depth=depth)
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
         return Cost(parameters, counter.get_total_flops() // 2)

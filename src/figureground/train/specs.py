@@ -5,6 +5,7 @@ Nothing is on that the recipe does not turn on: the default of every method is n
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -55,21 +56,45 @@ class Head(Strict):
     """Options of a pixel embedding beside the head, `{}` for the defaults."""
 
 
-class Loss(Strict):
+class Weighted(Strict):
+    """A weight in the sum, and how it comes to it from another one in the course of the training."""
+
+    weight: float = Field(default=1.0, ge=0)
+    ramp: float = Field(default=0.0, ge=0, le=1)
+    """Share of the training after which the weight stands."""
+    ramp_start: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the training before which it is still `ramp_from`."""
+    ramp_from: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _forward(self) -> Weighted:
+        if (self.ramp_start or self.ramp_from) and self.ramp <= self.ramp_start:
+            raise ValueError("a weight goes from 'ramp_from' at 'ramp_start' to 'weight' at 'ramp': set 'ramp' later")
+        return self
+
+    def weight_at(self, progress: float) -> float:
+        """The weight after a share of the training, along half a cosine (arXiv:2203.14335 has it from 0 upwards)."""
+        if progress >= self.ramp:
+            return self.weight
+        share = max(progress - self.ramp_start, 0) / (self.ramp - self.ramp_start)
+        return self.ramp_from + (self.weight - self.ramp_from) * (1 - math.cos(math.pi * share)) / 2
+
+
+AuxWeight = Annotated[float, Field(ge=0)] | tuple[Annotated[float, Field(ge=0)], ...]
+"""One weight for all auxiliary outputs of a network, or one for each."""
+
+
+class Loss(Weighted):
     """A loss by name, its weight in the sum and its options."""
 
     name: str
-    weight: float = Field(default=1.0, ge=0)
-    ramp: float = Field(default=0.0, ge=0, le=1)
-    """Share of the training over which the weight rises from 0, along half a cosine."""
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class Distill(Strict):
+class Distill(Weighted):
     """A teacher's run folder, whose logits the network also learns from."""
 
     run: Path
-    weight: float = Field(default=1.0, gt=0)
     temperature: float = Field(default=1.0, gt=0)
 
 

@@ -20,7 +20,14 @@ from figureground.train.depth import COLORS, channel_options
 from figureground.train.feed import Photo
 from figureground.train.freezing import Frozen
 from figureground.train.optimizers import build_optimizer, build_schedule, parameter_groups
-from figureground.train.outputs import AUXILIARY, compile_network, output_names, outputs_of
+from figureground.train.outputs import (
+    AUXILIARY,
+    check_auxiliary,
+    compile_network,
+    output_names,
+    outputs_of,
+    weights_of_heads,
+)
 from figureground.train.recipe import Recipe
 from figureground.train.specs import Head, Network
 from figureground.train.terms import build_terms, check_terms
@@ -89,6 +96,8 @@ class SegmentationTask(L.LightningModule):
         if recipe.aux_weight:
             if AUXILIARY not in model.gives:
                 raise RecipeError("aux_weight goes with the head leaves alone", remedy="leave aux_weight or head away")
+            side = recipe.schedule.stages[0].sizes[0]
+            check_auxiliary(model.network, model.channels, side, recipe.aux_weight)
             self.wanted.add(AUXILIARY)
         if recipe.schedule.compile:
             compile_network(model.network, self.wanted)
@@ -135,11 +144,11 @@ class SegmentationTask(L.LightningModule):
             value = term(outputs, target, colors)
             self.latest[term.name] = value.detach()
             self.log(f"train/{term.name}", value, on_step=False, on_epoch=True, batch_size=len(image))
-            total = total + term.weight_at(progress) * value
+            total = total + term.spec.weight_at(progress) * value
         if self.recipe.aux_weight:
-            total = total + self.recipe.aux_weight * self._auxiliary(outputs[AUXILIARY], (colors, target), progress)
+            total = total + self._auxiliary(outputs[AUXILIARY], (colors, target), progress)
         if "logits" in outputs:
-            total = total + self._distilled(image, outputs["logits"])
+            total = total + self._distilled(image, outputs["logits"], progress)
             total = total + self._criticised(colors, outputs["logits"], target, progress)
         self.log("train/loss", total, on_step=True, on_epoch=True, batch_size=len(image))
         return total
@@ -147,17 +156,19 @@ class SegmentationTask(L.LightningModule):
     def _auxiliary(
         self, heads: list[torch.Tensor], batch: tuple[torch.Tensor, torch.Tensor], progress: float
     ) -> torch.Tensor:
-        """The weighted losses of leaf logits on what only training computes, summed over the heads."""
+        """The losses of leaf logits on what only training computes, each head's times its weight, summed."""
         image, target = batch
         terms = [term for term in self.terms if term.output == "logits"]
         values = [
-            term.weight_at(progress) * term({"logits": logits}, target, image) for logits in heads for term in terms
+            weight * term.spec.weight_at(progress) * term({"logits": logits}, target, image)
+            for weight, logits in zip(weights_of_heads(self.recipe.aux_weight, len(heads)), heads, strict=True)
+            for term in terms
         ]
         total = torch.stack(values).sum() if values else target.new_zeros((), dtype=torch.float32)
         self.log("train/auxiliary", total, on_step=False, on_epoch=True, batch_size=len(target))
         return total
 
-    def _distilled(self, image: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    def _distilled(self, image: torch.Tensor, logits: torch.Tensor, progress: float) -> torch.Tensor:
         (teacher,), spec = self.teacher, self.recipe.distill
         if teacher is None or spec is None:
             return torch.zeros((), device=logits.device)
@@ -165,7 +176,7 @@ class SegmentationTask(L.LightningModule):
             wanted = teacher(image[:, : teacher.channels])
         value = distillation(logits, wanted, temperature=spec.temperature)
         self.log("train/distillation", value, on_step=False, on_epoch=True, batch_size=len(image))
-        return spec.weight * value
+        return spec.weight_at(progress) * value
 
     def _criticised(
         self, image: torch.Tensor, logits: torch.Tensor, target: torch.Tensor, progress: float

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,8 +22,7 @@ class Term:
     Attributes:
         name: of the loss.
         output: the head's output that it looks at: `logits`, `nodes` or `embedding`, or a network's `queries`.
-        weight: its weight in the sum once it has risen.
-        ramp: share of the training over which the weight rises from 0.
+        spec: what the recipe says of it; its weight in the sum is `spec.weight_at`.
         function: the loss.
         options: its keyword arguments.
         sees_image: whether it is given the picture too, as `image`.
@@ -32,8 +30,7 @@ class Term:
 
     name: str
     output: str
-    weight: float
-    ramp: float
+    spec: Loss
     function: Callable[..., torch.Tensor]
     options: Mapping[str, Any]
     sees_image: bool = False
@@ -42,12 +39,6 @@ class Term:
         """The loss of a batch, unweighted; `image` (N, 3, H, W) is red, green and blue of 0 to 255."""
         seen = {"image": image} if self.sees_image else {}
         return self.function(outputs[self.output], target, **seen, **self.options)
-
-    def weight_at(self, progress: float) -> float:
-        """The weight after a share of the training: half a cosine up to `ramp` (arXiv:2203.14335), then `weight`."""
-        if progress >= self.ramp:
-            return self.weight
-        return self.weight * (1 - math.cos(math.pi * progress / self.ramp)) / 2
 
 
 def build_terms(specs: tuple[Loss, ...], labels: LabelTree, gives: Collection[str]) -> list[Term]:
@@ -75,7 +66,7 @@ def build_terms(specs: tuple[Loss, ...], labels: LabelTree, gives: Collection[st
             raise RecipeError(f"loss {spec.name!r} looks at the head's {output}", remedy=_REMEDIES[output])
         given = {"labels": labels} if "labels" in arguments else {}
         options, sees_image = {**spec.options, **given}, "image" in arguments
-        terms.append(Term(spec.name, output, spec.weight, spec.ramp, function, options, sees_image))
+        terms.append(Term(spec.name, output, spec, function, options, sees_image))
     return terms
 
 
