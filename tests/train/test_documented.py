@@ -10,6 +10,7 @@ import pytest
 from figureground.data import Augment, Folds, SourceSpec, Stage
 from figureground.losses import LOSSES
 from figureground.train import Recipe
+from figureground.train.predict import Predict
 from figureground.train.specs import CriticSpec, Data, Distill, EarlyStop, Head, Loss, Network, Optimize, Schedule
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
@@ -24,6 +25,7 @@ SECTIONS = [
     Loss,
     Network,
     Optimize,
+    Predict,
     Recipe,
     Schedule,
     SourceSpec,

@@ -12,7 +12,6 @@ from figureground.errors import FiguregroundError
 
 if TYPE_CHECKING:
     from figureground.runtime.ensemble import Mean
-    from figureground.runtime.segmenter import Segmenter
 
 EPILOG = """\b
 What is done, in this order
@@ -66,27 +65,17 @@ def combine(
     if people_first and zoom is not None:
         raise FiguregroundError("--people-first and --zoom both look closer", remedy="give one of them")
     from figureground.runtime.catalogue import load
-    from figureground.runtime.ensemble import Ensemble
-    from figureground.runtime.people_first import PeopleFirst
+    from figureground.runtime.inference import Inference
     from figureground.runtime.predictor import save_predictor
-    from figureground.runtime.refined import Refined
-    from figureground.runtime.tiled import Tiled
-    from figureground.runtime.views import augmented
 
-    of = cast("Mean", mean)
-    made: list[Segmenter] = [load(network) for network in networks]
-    if mirror or scales is not None:
-        made = [augmented(network, flip=mirror, scales=scales or (1.0,), mean=of) for network in made]
-    if len(made) > 1 or weights is not None:
-        made = [Ensemble(made, weights=weights, mean=of)]
-    (whole,) = made
-    if people_first:
-        whole = PeopleFirst(whole)
-    if zoom is not None:
-        whole = Tiled(whole, zoom=zoom)
-    if refine is not None:
-        whole = Refined(whole, refine)
-    if name is not None or threshold is not None:
-        whole = whole.renamed(name or whole.name, whole.threshold if threshold is None else threshold)
-    save_predictor(whole, output)
+    looked = {"flip": mirror, "scales": list(scales or (1.0,)), "mean": mean}
+    inference = Inference(
+        views=looked if mirror or scales is not None else None,
+        people_first={} if people_first else None,
+        tiles=None if zoom is None else {"zoom": zoom},
+        refine=() if refine is None else refine,
+        threshold=threshold,
+    )
+    whole = inference.around([load(network) for network in networks], weights, cast("Mean", mean))
+    save_predictor(whole if name is None else whole.renamed(name, whole.threshold), output)
     click.echo(str(output))

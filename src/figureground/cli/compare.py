@@ -28,7 +28,7 @@ EPILOG = """\b
 What is compared
   person                 a network that is shipped
   mine.onnx, both.json   a bundle, a predictor file
-  runs/try               a run folder, in torch (needs figureground[train])
+  runs/try               a run folder, in torch and with its recipe's 'predict' (needs figureground[train])
 
 \b
 Example
@@ -143,7 +143,7 @@ def _open(network: str, threads: int) -> Contestant:
         from figureground.train.segmenter import RunSegmenter
 
         run = RunSegmenter(Path(network), threads=threads)
-    return Contestant(run.name, run, lambda _segmenter, photo: run.cost(photo))
+    return Contestant(run.name, run.as_recipe_says(), run.cost)
 
 
 def _text(comparison: Comparison) -> str:

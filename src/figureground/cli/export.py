@@ -34,7 +34,7 @@ Example
 @click.option(
     "--threshold",
     type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
-    help="A pixel is person from this probability on.  [default: 0.5, or the predictor's]",
+    help="A pixel is person from this probability on.  [default: the recipe's or predictor's, or 0.5]",
 )
 @click.option(
     "--peak",
@@ -74,7 +74,8 @@ def export(
 ) -> None:
     """Turn a training run, or a predictor file whose networks fit together, into a bundle and print its path.
 
-    Needs figureground[export].
+    Where the run's recipe has a section 'predict', a predictor file with it is written beside the bundle, and its path
+    printed as well. Needs figureground[export].
     """
     is_run = run.suffix.lower() != ".json"
     if not is_run and any(option is not None for option in (storage, peak, whole, area)):
@@ -87,7 +88,7 @@ def export(
         if file is not None:
             make_folder(file.parent)
     with extra("export", "Export"):
-        from figureground.export import export_predictor, export_run
+        from figureground.export import export_inference, export_predictor, export_run
 
         if is_run:
             export_run(
@@ -97,7 +98,7 @@ def export(
                 report=report,
                 card=facts,
                 storage=storage or "float16",
-                threshold=0.5 if threshold is None else threshold,
+                threshold=threshold,
                 peak=peak or 0.0,
                 whole=whole,
                 area=area,
@@ -105,7 +106,10 @@ def export(
             )
         else:
             export_predictor(run, output, name=name, report=report, card=facts, threshold=threshold, photos=photos)
+        around = export_inference(run, output) if is_run else None
     click.echo(str(output))
+    if around is not None:
+        click.echo(str(around))
 
 
 def _read_card(path: Path) -> dict[str, Any]:

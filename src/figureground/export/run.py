@@ -39,13 +39,15 @@ def export_run(
     report: Path | None = None,
     card: Mapping[str, Any] | None = None,
     storage: Storage = "float16",
-    threshold: float = 0.5,
+    threshold: float | None = None,
     peak: float = 0.0,
     whole: str | None = None,
     area: int | None = None,
     photos: Path | None = None,
 ) -> Bundle:
     """Export the best weights of a run folder to a bundle file.
+
+    The bundle is the network alone: `export_inference` writes what the recipe's `predict` puts around it.
 
     Args:
         run: the folder that training made.
@@ -54,7 +56,7 @@ def export_run(
         report: where to write the parity report as JSON.
         card: what people should know: description, licences, metrics.
         storage: how weights are stored; they compute in float32 whatever it is.
-        threshold: probability from which a pixel is in the mask.
+        threshold: probability from which a pixel is in the mask; that of the recipe's `predict` by default, or 0.5.
         peak: areas of the figure in which the probability never reaches this are dropped; 0 keeps all.
         whole: leave the parts out: one label of this name for the whole figure, with the leaves' summed probability.
         area: pixels at which the network sees a photo; the recipe's by default.
@@ -103,7 +105,7 @@ def export_run(
         name=name or recipe.name,
         labels=labels,
         sizing=sizing,
-        threshold=threshold,
+        threshold=next(one for one in (threshold, recipe.inference.threshold, 0.5) if one is not None),
         peak=peak,
         card=facts,
         depth=wanted,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from figureground.checks import ArgumentError
+from figureground.errors import suggest
 from figureground.runtime.ensemble import Ensemble
 from figureground.runtime.people_first import PeopleFirst
 from figureground.runtime.refined import Refined
@@ -54,6 +55,18 @@ def settings_of(segmenter: Segmenter, kind: Kind) -> dict[str, Any]:
     """The settings of `segmenter` as JSON holds them."""
     values = {key: getattr(segmenter, key) for key in kind.settings}
     return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+
+def read_settings(kind: Kind, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that JSON holds, as `build` takes them.
+
+    Raises:
+        ArgumentError: an unknown setting, or one of another type.
+    """
+    for key in values:
+        if key not in kind.settings:
+            raise ArgumentError(f"unknown key '{key}'", remedy=suggest(key, kind.settings))
+    return {key: kind.settings[key].read(key, value) for key, value in values.items()}
 
 
 def _is_number(value: Any) -> bool:

@@ -22,7 +22,7 @@ from typing import Any
 
 from figureground.checks import ArgumentError
 from figureground.errors import PredictorError, suggest
-from figureground.runtime.kinds import KINDS, settings_of
+from figureground.runtime.kinds import KINDS, read_settings, settings_of
 from figureground.runtime.onnx_segmenter import OnnxSegmenter
 from figureground.runtime.segmenter import Segmenter
 
@@ -188,8 +188,8 @@ def _built(node: Any, open_network: Callable[[str], Segmenter], place: str, dept
     else:
         inner = [_built(node.get("of"), open_network, f"{place}.of", depth + 1)]
     try:
-        settings = {key: kind.settings[key].read(key, node[key]) for key in kind.settings if key in node}
-        return kind.build(inner, settings)
+        given = {key: value for key, value in node.items() if key in kind.settings}
+        return kind.build(inner, read_settings(kind, given))
     except ArgumentError as error:
         raise PredictorError(f"{place}: {error.message}", remedy=error.remedy) from error
 

@@ -1,0 +1,99 @@
+"""What is done around networks at inference, as plain values: what `combine` and the `predict` of a recipe ask for.
+
+The values are those of predictor files, and the segmenters are built and checked by the same kinds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from figureground.checks import ArgumentError
+from figureground.labels import LabelTree
+from figureground.refine.steps import read_step, read_steps, write_step
+from figureground.runtime.ensemble import Ensemble, Mean
+from figureground.runtime.kinds import KINDS, read_settings
+from figureground.runtime.segmentation import checked_threshold
+from figureground.runtime.segmenter import Segmenter
+
+
+@dataclass(frozen=True)
+class Inference:
+    """How networks are asked about a photo and what is done to their answer, in the order of the attributes.
+
+    Attributes:
+        views: test-time augmentation: the settings of `augmented`, {} for the mirror image; None for the photo alone.
+        people_first: a closer look at each person: the settings of `PeopleFirst`, {} for its defaults; None for none.
+        tiles: a closer look tile by tile: the settings of `Tiled`, {} for its defaults; None for none.
+        refine: steps after the network, as text or as names and settings; see docs/refine.md.
+        threshold: probability from which a pixel is figure; the networks' when None.
+
+    Raises:
+        ArgumentError: an unknown setting, one of another type or out of its range, or both closer looks at once.
+    """
+
+    views: Mapping[str, Any] | None = None
+    people_first: Mapping[str, Any] | None = None
+    tiles: Mapping[str, Any] | None = None
+    refine: str | Sequence[Mapping[str, Any]] = ()
+    threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.people_first is not None and self.tiles is not None:
+            raise ArgumentError("people_first and tiles both look closer", remedy="give one of them")
+        if self.threshold is not None:
+            checked_threshold(self.threshold)
+        self.around([_Anything()])
+
+    @property
+    def steps(self) -> tuple[dict[str, Any], ...]:
+        """`refine` as names with all of their settings."""
+        if isinstance(self.refine, str):
+            return tuple(write_step(step) for step in read_steps(self.refine))
+        return tuple(write_step(read_step(step)) for step in self.refine)
+
+    @property
+    def changes_answers(self) -> bool:
+        """Whether anything stands around the networks; a threshold alone does not."""
+        return bool(self.steps) or any(one is not None for one in (self.views, self.people_first, self.tiles))
+
+    def around(
+        self, networks: Sequence[Segmenter], weights: Sequence[float] | None = None, mean: Mean = "probability"
+    ) -> Segmenter:
+        """The segmenter: views of each network, the mean of all networks, the closer look, the refinement.
+
+        Raises:
+            ArgumentError: networks or weights that do not fit together, or that cannot be asked in this way.
+        """
+        made = [_built("augmented", network, self.views) for network in networks]
+        whole = Ensemble(made, weights=weights, mean=mean) if len(made) > 1 or weights is not None else made[0]
+        if self.threshold is not None:
+            whole = whole.renamed(whole.name, self.threshold)
+        whole = _built("people_first", whole, self.people_first)
+        whole = _built("tiled", whole, self.tiles)
+        steps = list(self.steps)
+        return _built("refined", whole, {"steps": steps} if steps else None)
+
+
+def _built(kind: str, inner: Segmenter, settings: Mapping[str, Any] | None) -> Segmenter:
+    return inner if settings is None else KINDS[kind].build([inner], read_settings(KINDS[kind], settings))
+
+
+class _Anything(Segmenter):
+    """Stands where a network will be, so that settings are checked before there is one."""
+
+    def __init__(self) -> None:
+        super().__init__("network", LabelTree.person(), 0.5)
+
+    def network_size(self, height: int, width: int) -> tuple[int, int]:
+        return height, width
+
+    def fitting_size(self, height: int, width: int) -> tuple[int, int]:
+        return height, width
+
+    def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.zeros((1, *image.shape[:2]), np.float32)
