@@ -16,6 +16,7 @@ from figureground.cli.app import main
 from figureground.errors import DataError, PredictorError
 from figureground.evaluate import evaluate, find_pairs
 from figureground.evaluate.curves import METRICS, THRESHOLDS
+from figureground.evaluate.goals import FigureGoal
 from figureground.evaluate.refining import Refinement
 from figureground.evaluate.tuning import fingerprint, tune
 from figureground.evaluate.view_cache import Mixture, ViewCache, scoring_size
@@ -89,7 +90,7 @@ HOUR = 3.6e6
 def test_a_mixture_of_kept_answers_scores_as_the_ensemble_does(networks, noisy, tmp_path):
     pairs = find_pairs(noisy)
     views = [networks[0], fg.View(networks[0], mirrored=True), networks[1]]
-    cache = ViewCache(views, ["a", "b", "c"], pairs, tmp_path)
+    cache = ViewCache(views, ["a", "b", "c"], pairs, tmp_path, FigureGoal("dice_dataset"))
     cache.fill()
     for mean in ("probability", "logit"):
         [tallies] = cache.tallies([Mixture((1, 0, 3), mean)])
@@ -104,7 +105,7 @@ def test_the_mean_of_leaves_is_kept_too(color_bundle, noisy, tmp_path):
     """Three leaves: the figure is their sum, and the mean of logits is not that of the sum's logit."""
     pairs, network = find_pairs(noisy), fg.load(color_bundle, threads=1)
     views = [network, fg.View(network, mirrored=True)]
-    cache = ViewCache(views, ["a", "b"], pairs, tmp_path)
+    cache = ViewCache(views, ["a", "b"], pairs, tmp_path, FigureGoal("dice_dataset"))
     cache.fill()
     for mean in ("probability", "logit"):
         [tallies] = cache.tallies([Mixture((1, 1), mean)])

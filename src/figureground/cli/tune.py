@@ -8,24 +8,33 @@ from typing import TYPE_CHECKING
 
 import click
 
-from figureground.cli.options import complete_network, debug_option, echo_json, json_option, number_list
+from figureground.cli.options import (
+    complete_network,
+    complete_tree,
+    debug_option,
+    echo_json,
+    json_option,
+    number_list,
+)
 
 if TYPE_CHECKING:
     from figureground.evaluate import Tuning
 
-METRICS = ("dice_image_mean", "iou_image_mean", "dice_dataset", "iou_dataset")
+DEFAULT_METRIC = "dice_image_mean"
 _FOLDER = click.Path(path_type=Path)
 
 EPILOG = """\b
 The folder
   DIR/images/001.jpg   a photo
   DIR/masks/001.png    its mask: any value but zero is person
+  DIR/parts/001.png    for a metric of parts instead: its index map
 Choose on photos that no network was trained on, and measure the result on yet others.
 
 \b
 Example
   figureground tune person person-fast --data held-out/mil --budget-ms 100 -o best.json
   figureground segment photo.jpg --network best.json
+  figureground tune parts --data photos/valid --metric iou_leaves --people-first
 """
 
 
@@ -41,11 +50,27 @@ Example
     show_default=True,
     help="Milliseconds for one photo, from file to mask.",
 )
-@click.option("--metric", type=click.Choice(METRICS), default=METRICS[0], show_default=True, help="What is to be high.")
+@click.option("--parts", default="parts", show_default=True, help="Folder of the index maps of parts in DIR.")
+@click.option(
+    "--tree",
+    metavar="TREE|FILE",
+    shell_complete=complete_tree,
+    help="Tree in whose numbers the parts are written.  [default: the networks']",
+)
+@click.option(
+    "--metric",
+    metavar="NAME",
+    default=DEFAULT_METRIC,
+    show_default=True,
+    help="What is to be high: dice_image_mean, iou_image_mean, dice_dataset, iou_dataset; of parts: iou_leaves, or "
+    "iou_level0 and so on.",
+)
 @click.option(
     "--scales", default="1", show_default=True, callback=number_list, metavar="S,S", help="Scales to look at photos at."
 )
 @click.option("--flip/--no-flip", default=True, show_default=True, help="Whether mirror images may be looked at too.")
+@click.option("--people-first", is_flag=True, help="Whether to try a closer look at each person.")
+@click.option("--zoom", metavar="Z,Z", callback=number_list, help="Try tiles, with the photo this many times as large.")
 @click.option("--refine/--no-refine", default=True, show_default=True, help="Whether to try refinements.")
 @click.option("--threads", type=click.IntRange(min=1), help="Cores for one network.  [default: up to 4]")
 @click.option("--limit", type=click.IntRange(min=1), help="Take so many of the photos, evenly spread.")
@@ -67,10 +92,14 @@ def tune(
     data_dir: Path,
     images: str,
     masks: str,
+    parts: str,
+    tree: str | None,
     budget_ms: float,
     metric: str,
     scales: tuple[float, ...],
     flip: bool,
+    people_first: bool,
+    zoom: tuple[float, ...] | None,
     refine: bool,
     threads: int | None,
     limit: int | None,
@@ -81,18 +110,22 @@ def tune(
 ) -> None:
     """Find the best combination of networks that takes at most --budget-ms for a photo.
 
-    NETWORK is a shipped network, a bundle or a predictor file. Mirror images, scales, weighted means, thresholds and
-    refinements are tried; the Pareto front of quality against milliseconds is printed, and the best within the budget
-    is written as a predictor file, which --network takes everywhere.
+    NETWORK is a shipped network, a bundle or a predictor file. Mirror images, scales, weighted means, thresholds,
+    refinements and, where asked for, closer looks are tried; the Pareto front of quality against milliseconds is
+    printed, and the best within the budget is written as a predictor file, which --network takes everywhere.
     """
     from figureground.cli.folders import make_folder
-    from figureground.evaluate import REFINEMENTS, find_pairs
+    from figureground.evaluate import REFINEMENTS, closer_looks, find_pairs
     from figureground.evaluate import tune as search
+    from figureground.evaluate.goals import is_of_parts
+    from figureground.labels import LabelTree
     from figureground.runtime.catalogue import load
     from figureground.runtime.predictor import check_path, save_predictor
 
     check_path(output)
-    pairs = find_pairs(data_dir, images, masks)
+    closer = closer_looks(people_first=people_first, zooms=zoom or ())
+    labels = None if tree is None else LabelTree.find(tree)
+    pairs = find_pairs(data_dir, images, parts if is_of_parts(metric) else masks)
     if limit is not None:
         pairs = pairs[:: max(1, len(pairs) // limit)][:limit]
     tuning = search(
@@ -103,6 +136,8 @@ def tune(
         flip=flip,
         scales=scales,
         refinements=REFINEMENTS if refine else {},
+        closer=closer,
+        labels=labels,
         cache=cache,
         seed=seed,
         say=_say,

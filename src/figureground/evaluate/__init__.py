@@ -14,7 +14,7 @@ from figureground.evaluate.pairs import (
 from figureground.evaluate.part_gallery import write_confusions, write_part_gallery
 from figureground.evaluate.parts import PartsRecord, PartsReport, evaluate_parts
 from figureground.evaluate.predictions import Prediction, PredictionFiles, write_predictions
-from figureground.evaluate.refining import REFINEMENTS, Refinement
+from figureground.evaluate.refining import REFINEMENTS, Refinement, closer_looks
 from figureground.evaluate.run import Report, evaluate
 from figureground.evaluate.tuning import Choice, Tuning, tune
 
@@ -38,6 +38,7 @@ __all__ = [
     "as_html",
     "as_markdown",
     "as_scatter",
+    "closer_looks",
     "compare",
     "evaluate",
     "evaluate_parts",

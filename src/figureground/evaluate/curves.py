@@ -22,13 +22,17 @@ def tally(probability: NDArray[np.float32], true: NDArray[np.bool_]) -> Tally:
         probability: float32 in [0, 1], (H, W) or flat.
         true: bool (H, W), or flat, of as many pixels.
     """
-    # A hair is added so that 0.29 * 100 is 29 and not 28.
-    level = (probability.ravel() * np.float32(STEPS) + np.float32(1e-4)).astype(np.int64)
-    counted = np.bincount(np.clip(level, 0, STEPS) + (STEPS + 1) * true.ravel(), minlength=2 * (STEPS + 1))
+    counted = np.bincount(levels_of(probability.ravel()) + (STEPS + 1) * true.ravel(), minlength=2 * (STEPS + 1))
     # Row 0 are pixels that are background in truth, row 1 figure; from the highest level down they become positive.
     positive = counted.reshape(2, STEPS + 1)[:, ::-1].cumsum(axis=1)[:, ::-1]
     hits, alarms = positive[1, 1:STEPS], positive[0, 1:STEPS]
     return np.stack([hits, alarms, positive[1, 0] - hits], axis=1)
+
+
+def levels_of(probability: NDArray[np.float32]) -> NDArray[np.int64]:
+    """How many of the thresholds 0.01 to 1 each probability reaches, 0 to `STEPS`; the same shape."""
+    # A hair is added so that 0.29 * 100 is 29 and not 28.
+    return np.clip((probability * np.float32(STEPS) + np.float32(1e-4)).astype(np.int64), 0, STEPS)
 
 
 def _ratio(above: NDArray[np.int64], below: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -46,7 +50,9 @@ def _iou(tallies: NDArray[np.int64]) -> NDArray[np.float64]:
     return _ratio(hits, hits + alarms + misses)
 
 
-METRICS: dict[str, Callable[[NDArray[np.int64]], NDArray[np.float64]]] = {
+Score = Callable[[NDArray[np.int64]], NDArray[np.float64]]
+
+METRICS: dict[str, Score] = {
     "dice_image_mean": lambda tallies: _dice(tallies).mean(axis=0),
     "iou_image_mean": lambda tallies: _iou(tallies).mean(axis=0),
     "dice_dataset": lambda tallies: _dice(tallies.sum(axis=0)),
@@ -62,19 +68,18 @@ def best_threshold(scores: NDArray[np.float64]) -> int:
 
 
 def bootstrap(
-    tallies: NDArray[np.int64], others: NDArray[np.int64] | None, metric: str, *, rounds: int = 1000, seed: int = 0
+    tallies: NDArray[np.int64], others: NDArray[np.int64] | None, score: Score, *, rounds: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
     """The middle 95 % of a score, or of its lead over another, when the photos are drawn anew with replacement.
 
     Args:
-        tallies: (photos, 3) at one threshold.
+        tallies: (photos, ...) at one threshold.
         others: the same photos by somebody else, to give the interval of the difference; None gives that of the score.
-        metric: a name of `METRICS`.
+        score: of such counts: a value of `METRICS`, or a goal's `score`.
         rounds: how often the photos are drawn.
         seed: of the draws.
     """
     rng = np.random.default_rng(seed)
-    score = METRICS[metric]
     found = np.empty(rounds)
     for turn in range(rounds):
         drawn = rng.integers(0, len(tallies), len(tallies))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,11 +27,15 @@ _OF_LABELS = ("iou_dataset", "dice_dataset", "precision", "recall", "iou_image_m
 
 @dataclass(frozen=True)
 class PartsRecord:
-    """How one photo went: the mean IoU of each level, and the IoU of each label; None where neither is nor was."""
+    """How one photo went: the mean IoU of each level, and the IoU of each label; None where neither is nor was.
+
+    `pixels` are those of the overlap and of the union, int64 (labels, 2) in the tree's order.
+    """
 
     name: str
     level_iou: list[float | None]
     label_iou: dict[str, float | None]
+    pixels: NDArray[np.int64] = field(repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The record as plain values, ready for JSON."""
@@ -178,7 +182,8 @@ def _record(
     alone.add(predicted, true)
     total.pixels += alone.pixels
     label_iou = {label: _or_none(iou) for label, iou in alone.node_iou().items()}
-    return PartsRecord(name, [_or_none(iou) for iou in alone.level_iou()], label_iou)
+    pixels = np.stack(alone.node_pixels(), axis=-1)
+    return PartsRecord(name, [_or_none(iou) for iou in alone.level_iou()], label_iou, pixels)
 
 
 def _contradictions(result: Segmentation) -> NDArray[np.float64]:

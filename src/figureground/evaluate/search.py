@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from figureground.evaluate.curves import METRICS, THRESHOLDS, best_threshold
+from figureground.evaluate.curves import THRESHOLDS, best_threshold
+from figureground.evaluate.goals import Goal
 from figureground.evaluate.mixing import Weights, greedy_selection, pattern_search
 from figureground.evaluate.pairs import Pair
 from figureground.evaluate.refining import Refinement, refined_scores
@@ -28,6 +29,10 @@ Say = Callable[[str, int, int], None]
 _MEANS: tuple[Mean, ...] = ("probability", "logit")
 _PARTS = (0.35, 0.6, 1.0)
 """Parts of the budget for which views are selected, so that the front has something for those in a hurry."""
+_LEFT_FOR_A_LOOK = (1.0, 0.5, 0.2)
+"""Parts of the budget whose best mixtures are to look closer: people first takes about twice the time, tiles more."""
+_LEFT_FOR_STEPS = (1.0, 0.5)
+"""Parts of the budget whose best candidates are refined."""
 _LEARNED = 3
 """Ensembles whose weights are learned: the best ones by equal or greedy weights."""
 _ALL_SUBSETS = 4
@@ -52,7 +57,7 @@ class Search:
         networks: what the views are made of.
         pairs: photos and masks.
         folder: where answers are kept.
-        metric: a name of `METRICS`.
+        goal: what is to be high.
         flip: whether mirror images are asked about.
         scales: of those networks that take several sizes.
         say: told how far it is.
@@ -64,13 +69,13 @@ class Search:
         pairs: Sequence[Pair],
         folder: Path,
         *,
-        metric: str,
+        goal: Goal,
         flip: bool,
         scales: tuple[float, ...],
         say: Say,
     ) -> None:
         self.candidates: dict[tuple[Mixture, tuple[Refinement, ...]], Candidate] = {}
-        self._pairs, self._metric, self._say = pairs, metric, say
+        self._pairs, self._goal, self._say = pairs, goal, say
         self._views: list[Segmenter] = []
         self._groups: list[list[int]] = []
         self._turns = 2 if flip else 1
@@ -81,7 +86,7 @@ class Search:
             self._views += found
         self._mirrored = {index for group in self._groups for index in group[1::2]} if flip else set()
         keys = [json.dumps(describe(view, Path()), sort_keys=True) for view in self._views]
-        self._cache = ViewCache(self._views, keys, pairs, folder)
+        self._cache = ViewCache(self._views, keys, pairs, folder, goal)
 
     def fill(self) -> None:
         """Run every view on every photo."""
@@ -106,10 +111,14 @@ class Search:
         for mixture in list(starts.values())[:_LEARNED]:
             pattern_search(self._scores_of(mixture.mean), mixture.weights)
 
+    def look_closer(self, menu: Mapping[str, Refinement], budget: float) -> None:
+        """Try each closer look with the best candidate, and with the best that leave time for a second look."""
+        for base in self._bases(_LEFT_FOR_A_LOOK, budget):
+            self._refined(base, [(look,) for look in menu.values()])
+
     def refine(self, menu: Mapping[str, Refinement], budget: float) -> None:
         """Try each refinement of the best candidate and of the best for half the budget, then a second one on top."""
-        bases = {found[0].mixture: found[0] for part in (1.0, 0.5) if (found := self.within(part * budget))}
-        for base in bases.values():
+        for base in self._bases(_LEFT_FOR_STEPS, budget):
             best = base
             for _ in range(2):
                 tried = [(*best.steps, step) for step in menu.values() if step not in best.steps]
@@ -118,6 +127,11 @@ class Search:
                 if better.score <= best.score:
                     break
                 best = better
+
+    def _bases(self, parts: Sequence[float], budget: float) -> list[Candidate]:
+        """The best candidate within each part of the budget, none of them twice."""
+        found = [self.within(part * budget)[:1] for part in parts]
+        return list(dict.fromkeys(one for best in found for one in best))
 
     def within(self, budget: float) -> list[Candidate]:
         """Candidates within the budget, the best first; of equal ones the quickest."""
@@ -175,17 +189,19 @@ class Search:
             self._mixed(base.mixture, base.threshold),
             tried,
             self._pairs,
+            self._goal,
             lambda done, count: self._say("refining", done, count),
         )
+        plain = self._cache.cost(base.mixture)
         return [
-            self._keep(base.mixture, steps, tallies, base.milliseconds + extra)
+            self._keep(base.mixture, steps, tallies, plain + extra)
             for steps, (tallies, extra) in zip(tried, counted, strict=True)
         ]
 
     def _keep(
-        self, mixture: Mixture, steps: tuple[Refinement, ...], tallies: NDArray[np.int64], milliseconds: float
+        self, mixture: Mixture, steps: tuple[Refinement, ...], tallies: NDArray[Any], milliseconds: float
     ) -> Candidate:
-        scores = METRICS[self._metric](tallies)
+        scores = self._goal.score(tallies)
         at = best_threshold(scores)
         found = Candidate(mixture, steps, float(scores[at]), float(THRESHOLDS[at]), milliseconds)
         self.candidates[mixture, steps] = found

@@ -5,8 +5,9 @@ The order of the search, each step with what the one before found:
 1. every network, plain, mirrored and at each scale, runs once over the photos; its answers are kept (`ViewCache`);
 2. single views, test-time augmentation, plain means of networks, greedy selection with replacement, and weights moved
    so that the metric itself rises (`mixing`): all from the kept answers, all at every threshold;
-3. refinements of the best of those, each alone, then each on top of the best one;
-4. the Pareto front, quality against milliseconds, is measured again as any segmenter is: from file to mask.
+3. where asked for, closer looks (people first, tiles) with the best of those;
+4. refinements of the best of those, each alone, then each on top of the best one;
+5. the Pareto front, quality against milliseconds, is measured again as any segmenter is: from file to mask.
 
 Who chooses on some photos is too pleased with the choice on those: measure the winner on others.
 """
@@ -25,12 +26,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.checks import ArgumentError, require_in_range
-from figureground.errors import DataError, OutputError, suggest
-from figureground.evaluate.curves import METRICS, bootstrap
+from figureground.errors import DataError, OutputError
+from figureground.evaluate.curves import bootstrap
+from figureground.evaluate.goals import Goal, goal_of
 from figureground.evaluate.pairs import Pair
+from figureground.evaluate.parts import PartsReport
 from figureground.evaluate.refining import Refinement
-from figureground.evaluate.run import Report, evaluate
+from figureground.evaluate.run import Report
 from figureground.evaluate.search import Candidate, Say, Search
+from figureground.labels import LabelTree
 from figureground.runtime.ensemble import Ensemble
 from figureground.runtime.segmenter import Segmenter
 
@@ -47,14 +51,16 @@ class Choice:
         score: by the metric that was tuned for.
         interval: the middle 95 % of the score when the photos are drawn anew.
         milliseconds: mean for one photo, from file to mask.
-        report: the whole evaluation.
+        report: the whole evaluation; of parts where they were tuned for.
+        counts: the pixels of each photo that the score is made of, (photos, ...).
     """
 
     segmenter: Segmenter
     score: float
     interval: tuple[float, float]
     milliseconds: float
-    report: Report = field(repr=False)
+    report: Report | PartsReport = field(repr=False)
+    counts: NDArray[np.int64] = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, without the report."""
@@ -96,6 +102,8 @@ def tune(
     flip: bool = True,
     scales: Sequence[float] = (1.0,),
     refinements: Mapping[str, Refinement] | None = None,
+    closer: Mapping[str, Refinement] | None = None,
+    labels: LabelTree | None = None,
     cache: Path | None = None,
     seed: int = 0,
     say: Say | None = None,
@@ -104,37 +112,43 @@ def tune(
 
     Args:
         networks: segmenters that `load` gave, or made of such, with one label tree and different names.
-        pairs: photos and masks to choose on; see `find_pairs`.
+        pairs: photos and masks, or index maps for a metric of parts, to choose on; see `find_pairs`.
         budget_ms: milliseconds for one photo, from file to mask, on this machine as it is now.
-        metric: a name of `METRICS`.
+        metric: of person against background: `dice_image_mean`, `iou_image_mean`, `dice_dataset` or `iou_dataset`; of
+            parts: `iou_leaves`, or `iou_level0` and so on from the roots down, the mean IoU over a level's labels.
         flip: whether mirror images may be asked about too.
         scales: at which scales those networks that take several sizes may be asked.
         refinements: what may be done after the mean, by name; nothing when None.
+        closer: how the mean may look closer before it is refined, by name, see `closer_looks`; not at all when None.
+        labels: for a metric of parts, the tree in whose numbers the truth is written; the networks' own when None.
         cache: folder that keeps the networks' answers for the next search; they are forgotten when None.
         seed: of the draws that the intervals come from. The search itself draws nothing.
         say: told (what is being done, steps done, steps in all).
 
     Raises:
         ArgumentError: an option out of range.
+        NetworkError: a metric of parts for networks without.
         PredictorError: a network that a predictor file could not describe.
         DataError: no photos, a mask that cannot be used, or no network within the budget.
         ImageError: a photo that cannot be read.
         OutputError: the cache cannot be written.
     """
-    _check(networks, pairs, budget_ms, metric)
+    _check(networks, pairs, budget_ms)
+    goal = goal_of(metric, networks[0], labels)
     tell = say or _silent
     with ExitStack() as stack:
         folder = cache or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="figureground-tune-")))
-        search = Search(networks, pairs, _made(folder), metric=metric, flip=flip, scales=tuple(scales), say=tell)
+        search = Search(networks, pairs, _made(folder), goal=goal, flip=flip, scales=tuple(scales), say=tell)
         search.fill()
-        single, baseline = _baseline(search, pairs, budget_ms, metric, seed)
+        single, baseline = _baseline(search, pairs, budget_ms, goal, seed)
         search.combine(budget_ms)
+        search.look_closer(closer or {}, budget_ms)
         search.refine(refinements or {}, budget_ms)
     choices = [baseline]
     candidates = [one for one in _to_measure(list(search.candidates.values()), budget_ms) if one != single]
     for done, candidate in enumerate(candidates):
         tell("measuring the front", done, len(candidates))
-        choices.append(_measured(search.built(candidate), pairs, metric, seed))
+        choices.append(_measured(search.built(candidate), pairs, goal, seed))
     winner = max((one for one in choices if one.milliseconds <= budget_ms), key=lambda one: one.score)
     facts = {
         "by": "figureground tune",
@@ -144,13 +158,14 @@ def tune(
         "milliseconds": winner.milliseconds,
         "budget_ms": budget_ms,
         "baseline": baseline.to_dict(),
-        "lead": list(bootstrap(_counts(winner.report), _counts(baseline.report), metric, seed=seed)),
+        "lead": list(bootstrap(winner.counts, baseline.counts, goal.score, seed=seed)),
         "photos": len(pairs),
         "data": fingerprint(pairs),
         "networks": [network.name for network in networks],
         "flip": flip,
         "scales": list(scales),
         "refinements": list(refinements or {}),
+        "closer": list(closer or {}),
         "candidates": len(search.candidates),
         "seed": seed,
     }
@@ -196,17 +211,18 @@ def _to_measure(candidates: Sequence[Candidate], budget: float) -> list[Candidat
     return [*within[:1], *within[1:][-(_MEASURED - 2) :], *beyond[-1:]]
 
 
-def _measured(segmenter: Segmenter, pairs: Sequence[Pair], metric: str, seed: int) -> Choice:
-    report = evaluate(segmenter, pairs)
-    interval = bootstrap(_counts(report), None, metric, seed=seed)
-    return Choice(segmenter, report.summary[metric], interval, 1000 / report.summary["images_per_second"], report)
+def _measured(segmenter: Segmenter, pairs: Sequence[Pair], goal: Goal, seed: int) -> Choice:
+    found = goal.measured(segmenter, pairs)
+    interval = bootstrap(found.counts, None, goal.score, seed=seed)
+    milliseconds = 1000 / found.report.summary["images_per_second"]
+    return Choice(segmenter, float(goal.score(found.counts)), interval, milliseconds, found.report, found.counts)
 
 
-def _baseline(search: Search, pairs: Sequence[Pair], budget: float, metric: str, seed: int) -> tuple[Candidate, Choice]:
+def _baseline(search: Search, pairs: Sequence[Pair], budget: float, goal: Goal, seed: int) -> tuple[Candidate, Choice]:
     """The best network alone, measured; what follows has to beat it."""
     search.single_scores()
     for candidate in search.singles(budget):
-        choice = _measured(search.built(candidate), pairs, metric, seed)
+        choice = _measured(search.built(candidate), pairs, goal, seed)
         if choice.milliseconds <= budget:
             return candidate, choice
     quickest = min(search.candidates.values(), key=lambda one: one.milliseconds)
@@ -216,15 +232,8 @@ def _baseline(search: Search, pairs: Sequence[Pair], budget: float, metric: str,
     )
 
 
-def _counts(report: Report) -> NDArray[np.int64]:
-    """(photos, 3): true positives, false positives and false negatives."""
-    return np.array([(one.counts.tp, one.counts.fp, one.counts.fn) for one in report.per_image], dtype=np.int64)
-
-
-def _check(networks: Sequence[Segmenter], pairs: Sequence[Pair], budget_ms: float, metric: str) -> None:
+def _check(networks: Sequence[Segmenter], pairs: Sequence[Pair], budget_ms: float) -> None:
     require_in_range("budget_ms", budget_ms, 1e-3)
-    if metric not in METRICS:
-        raise ArgumentError(f"no metric '{metric}'", remedy=suggest(metric, METRICS))
     if not pairs:
         raise DataError("there is nothing to choose on: no photos", remedy="give a folder with images/ and masks/")
     if not networks:

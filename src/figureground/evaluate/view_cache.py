@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,9 @@ from numpy.typing import NDArray
 from figureground import images
 from figureground.checks import ArgumentError
 from figureground.errors import OutputError
-from figureground.evaluate.curves import Tally, tally
+from figureground.evaluate.goals import Goal
 from figureground.evaluate.pairs import Pair
-from figureground.evaluate.run import Progress, true_mask
+from figureground.evaluate.run import Progress
 from figureground.runtime.ensemble import Mean
 from figureground.runtime.photo import Photo
 from figureground.runtime.probability import leaf_logits
@@ -51,10 +52,13 @@ class ViewCache:
         views: segmenters with one label tree.
         keys: what identifies each view, whatever it is called: a change of it is a change of the answers.
         pairs: photos and masks.
-        folder: where to keep them; some 150 kB per view and photo of 240 x 320 pixels.
+        folder: where to keep them; some 150 kB per view, leaf and photo of 240 x 320 pixels.
+        goal: what is counted of them.
     """
 
-    def __init__(self, views: Sequence[Segmenter], keys: Sequence[str], pairs: Sequence[Pair], folder: Path) -> None:
+    def __init__(
+        self, views: Sequence[Segmenter], keys: Sequence[str], pairs: Sequence[Pair], folder: Path, goal: Goal
+    ) -> None:
         self.views = list(views)
         self.pairs = list(pairs)
         self.milliseconds = [math.nan] * len(self.views)
@@ -63,6 +67,7 @@ class ViewCache:
         """Median time of what comes with any view: decoding, and enlarging its answer to the photo's size."""
         self._keys = list(keys)
         self._folder = folder
+        self._goal = goal
         self._files: dict[tuple[int, int], Path] = {}
 
     def fill(self, progress: Progress | None = None) -> None:
@@ -89,8 +94,7 @@ class ViewCache:
                     continue
                 leaves, took = _answer(view, photo)
                 started = time.perf_counter()
-                full = images.resize_map(leaves.sum(axis=0), photo.size)
-                _ = full >= view.threshold
+                _ = self._goal.enlarged(leaves, photo.size) >= view.threshold
                 if number > 0:  # the first run of a session is not like the others
                     seconds[index].append(took)
                     base.append(decoding + time.perf_counter() - started)
@@ -105,32 +109,29 @@ class ViewCache:
         """Estimated milliseconds for one photo, from file to mask."""
         return self.base_ms + sum(self.milliseconds[index] for index in mixture.used)
 
-    def tallies(self, mixtures: Sequence[Mixture], progress: Progress | None = None) -> NDArray[np.int64]:
-        """Count the pixels of every mixture on every photo, at every threshold: (mixtures, photos, thresholds, 3).
+    def tallies(self, mixtures: Sequence[Mixture], progress: Progress | None = None) -> NDArray[Any]:
+        """Count the pixels of every mixture on every photo, at every threshold: (mixtures, photos, thresholds, ...).
 
         Raises:
             DataError: a mask cannot be read, or has another size than its photo.
         """
         if any(len(mixture.weights) != len(self.views) for mixture in mixtures):
             raise ArgumentError("a mixture with another number of weights than there are views")
-        counted: list[list[Tally]] = [[] for _ in mixtures]
+        counted: list[list[NDArray[Any]]] = [[] for _ in mixtures]
         for number in range(len(self.pairs)):
             true = self._truth(number)
-            figures = _figures(mixtures, partial(self._logits, number))
-            for column, figure in zip(counted, figures, strict=True):
-                column.append(tally(figure, true))
+            answers = _mixed(mixtures, partial(self._logits, number), self._goal)
+            for column, seen in zip(counted, answers, strict=True):
+                column.append(self._goal.tally(seen, true))
             if progress is not None:
                 progress(number + 1, len(self.pairs))
         return np.array(counted)
 
-    def _truth(self, number: int) -> NDArray[np.bool_]:
+    def _truth(self, number: int) -> NDArray[Any]:
         pair = self.pairs[number]
         size = images.size(pair.image)
-        true = true_mask(pair, size)
-        at = scoring_size(size)
-        if at == size:
-            return true
-        return np.asarray(images.resize_map(true.astype(np.float32), at) >= 0.5)
+        true, at = self._goal.truth(pair, size), scoring_size(size)
+        return true if at == size else self._goal.shrunk(true, at)
 
     def _logits(self, number: int, index: int) -> NDArray[np.float32]:
         steps: NDArray[np.int16] = np.load(self._files[index, number])
@@ -169,26 +170,19 @@ def _write(file: Path, leaves: NDArray[np.float32]) -> None:
         raise OutputError(f"cannot write to {file.parent}: {reason}", remedy="give another folder") from error
 
 
-def _figures(mixtures: Sequence[Mixture], logits_of: Callable[[int], NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-    """The figure's probability, float32 (H * W,), of every mixture on one photo; each view is read once."""
+def _mixed(
+    mixtures: Sequence[Mixture], logits_of: Callable[[int], NDArray[np.float32]], goal: Goal
+) -> list[NDArray[np.float32]]:
+    """What is counted of every mixture on one photo; each view is read once."""
     used = sorted({index for mixture in mixtures for index in mixture.used})
     logits = {index: logits_of(index) for index in used}
-    sums = {}
+    seen = {}
     if any(mixture.mean == "probability" for mixture in mixtures):
-        sums = {index: _figure(logits[index]).ravel() for index in used}
+        seen = {index: goal.seen(logits[index]) for index in used}
     found = []
     for mixture in mixtures:
         parts = [(index, np.float32(mixture.weights[index] / sum(mixture.weights))) for index in mixture.used]
-        source = sums if mixture.mean == "probability" else logits
+        source = seen if mixture.mean == "probability" else logits
         total = sum((share * source[index] for index, share in parts[1:]), parts[0][1] * source[parts[0][0]])
-        found.append(total if mixture.mean == "probability" else _figure(total).ravel())
+        found.append(total if mixture.mean == "probability" else goal.seen(total))
     return found
-
-
-def _figure(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """One minus the background's probability, (K, H, W) -> (H, W)."""
-    if len(logits) == 1:
-        return np.asarray(1 / (1 + np.exp(-logits[0])), dtype=np.float32)
-    highest = np.maximum(logits.max(axis=0), np.float32(0))
-    background = np.exp(-highest)
-    return np.asarray(1 - background / (background + np.exp(logits - highest).sum(axis=0)), dtype=np.float32)
