@@ -40,9 +40,13 @@ STEPS = (
     "crf",
     "crf:weight=3:smooth_weight=1",
     "sure",
+    "erode",
     "holes:max_area=0.01",
     "specks:min_area=0.005",
     "guided:zoom=64",
+    "holes:max_area=0.01,specks:min_area=0.005",
+    "coarse,holes:max_area=0.01,specks:min_area=0.005,guided:zoom=64",
+    "crf,holes:max_area=0.01,specks:min_area=0.005,guided:zoom=64",
 )
 
 
