@@ -10,6 +10,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 import figureground as fg
 from figureground.cli.app import main
@@ -124,11 +125,54 @@ def test_the_weights_of_a_network_are_in_the_file_once(one):
     assert nodes.count("Conv") == 1
 
 
+@pytest.fixture
+def small():
+    """A network of parts that sees photos at a quarter of the pixels."""
+    return OnnxSegmenter(conv_bundle(5, area=32 * 32))
+
+
+RESIZED = {
+    "two sizes": lambda one, two, small: fg.Ensemble([one, small], [3, 1]),
+    "two sizes, logits": lambda one, two, small: fg.Ensemble([small, one], mean="logit"),
+    "scales": lambda one, two, small: fg.augmented(one, scales=(1, 1.5, 0.75)),
+    "a scale alone": lambda one, two, small: fg.View(one, scale=0.5),
+    "a scale of a scale": lambda one, two, small: fg.View(fg.View(one, scale=1.5, mirrored=True), scale=0.8),
+    "mirror of two sizes": lambda one, two, small: fg.augmented(fg.Ensemble([one, small])),
+    "nested": lambda one, two, small: fg.Ensemble(
+        [fg.augmented(one, scales=(1, 1.25), mean="logit"), fg.augmented(two), fg.View(small, scale=2)], [1, 2, 1]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RESIZED)
+def test_the_joined_model_resizes_as_the_ensemble_does(one, two, small, name):
+    segmenter = RESIZED[name](one, two, small)
+    joint = OnnxSegmenter(dataclasses.replace(one.bundle, model_bytes=joined(segmenter), sizing=Sizing(128 * 128, 1)))
+    for shape in ((120, 131), (127, 110), (128, 128)):
+        image = picture(*shape)
+        wanted = fg.Ensemble([segmenter]).probabilities(image)
+        np.testing.assert_allclose(joint.probabilities(image), wanted, atol=2e-5)
+
+
+def test_several_sizes_share_the_weights(one):
+    graph = onnx.load_model_from_string(joined(fg.augmented(one, scales=(1, 1.5)))).graph
+    assert [node.op_type for node in graph.node].count("Conv") == 2
+    assert [list(tensor.dims) for tensor in graph.initializer].count([3, 3, 5, 5]) == 1
+
+
+def test_a_resizing_predictor_becomes_a_bundle(predictor, tmp_path):
+    made = fg.augmented(fg.load(predictor.parent / "conv1.onnx"), scales=(1, 2))
+    bundle = export_predictor(made, tmp_path / "scales.onnx")
+    # One and a half times the sides of the larger view, of any shape.
+    assert bundle.sizing == Sizing(64 * 64 * 9, 1)
+    assert bundle.card["parity"]["joined"]["probability_max"] <= 1e-4
+    photo = np.asarray(Image.fromarray(picture(9, 12)).resize((400, 300)))
+    found, wanted = (one(photo).probabilities for one in (fg.load(tmp_path / "scales.onnx"), made))
+    assert np.abs(found - wanted).mean() < 0.01
+
+
 def test_what_cannot_be_joined(one):
-    other = OnnxSegmenter(conv_bundle(5, area=32 * 32))
-    with pytest.raises(NetworkError, match="different sizes: 1024 px in multiples of 16, 4096 px"):
-        joined(fg.Ensemble([one, other]))
-    for made in (fg.View(one, scale=2), fg.Tiled(one), fg.PeopleFirst(one), fg.Ensemble([one, fg.Tiled(one)])):
+    for made in (fg.Tiled(one), fg.PeopleFirst(one), fg.Refined(one, "holes"), fg.Ensemble([one, fg.Tiled(one)])):
         with pytest.raises(NetworkError, match="cannot be in one ONNX file"):
             joined(made)
 

@@ -72,7 +72,7 @@ def export(
     photos: Path | None,
     report: Path | None,
 ) -> None:
-    """Turn a training run, or a predictor file whose networks fit together, into a bundle and print its path.
+    """Turn a training run, or a predictor file of networks and their views, into a bundle and print its path.
 
     Where the run's recipe has a section 'predict', a predictor file with it is written beside the bundle, and its path
     printed as well. Needs figureground[export].

@@ -1,17 +1,19 @@
 """An ensemble of bundles as one bundle: one ONNX graph that holds its networks and takes their mean.
 
-What sees a photo at the sizing rule of one bundle can be joined: bundles with the same rule, their mirrored views, and
-weighted means of them, one inside the other. Other scales, tiles, crops and refinements cannot. A network that is asked
-for the photo and its mirror image runs once, on a batch of both, and its weights are in the file once.
+Bundles, their mirrored and scaled views, and weighted means of them can be joined, one inside the other. Tiles, crops
+and refinements cannot. A network that is asked for the photo and its mirror image runs once, on a batch of both, and
+its weights are in the file once, whatever it is asked for. Where not all see a photo at one size, the bundle is given a
+larger one, and the graph resizes it for each and brings the maps to the largest of their sizes, as `Ensemble` does.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -21,15 +23,20 @@ from figureground import images
 from figureground.errors import NetworkError
 from figureground.export.joining import Joiner
 from figureground.export.parity import TOLERANCE
+from figureground.export.resampling import network_size, resized_picture
 from figureground.export.run import parity_pictures
 from figureground.runtime.bundle import Bundle
 from figureground.runtime.catalogue import load
 from figureground.runtime.ensemble import Ensemble
 from figureground.runtime.onnx_segmenter import OnnxSegmenter
 from figureground.runtime.segmenter import Segmenter
+from figureground.runtime.sizing import Sizing
 from figureground.runtime.views import View
 
 Pixels = NDArray[np.uint8]
+
+_ROOM = 1.5
+"""Sides of the photo that a resizing model is given, relative to what its largest member sees."""
 
 
 def export_predictor(
@@ -64,7 +71,7 @@ def export_predictor(
     segmenter = predictor if isinstance(predictor, Segmenter) else load(predictor)
     members = _members(segmenter)
     model = joined(segmenter)
-    sizing = members[0].bundle.sizing
+    sizing = _sizing(segmenter)
     found = _parity(segmenter, model, parity_pictures(photos, sizing))
     if not found["probability_max"] <= TOLERANCE:
         raise NetworkError(
@@ -93,61 +100,97 @@ def export_predictor(
 
 
 def joined(segmenter: Segmenter) -> bytes:
-    """The ONNX model, with a bundle's interface, of an ensemble of bundles of one sizing rule.
+    """The ONNX model, with a bundle's interface, of bundles, their views and means of these.
 
     Raises:
         NetworkError: a member that cannot be joined.
     """
-    sizings = {one.bundle.sizing for one in _members(segmenter)}
-    if len(sizings) > 1:
-        areas = ", ".join(sorted(f"{sizing.area} px in multiples of {sizing.multiple}" for sizing in sizings))
-        raise NetworkError(f"the members see photos at different sizes: {areas}", remedy="join bundles of one sizing")
+    asked: dict[_Run, tuple[OnnxSegmenter, set[bool]]] = {}
+    for run, network, mirrored in _runs(segmenter):
+        asked.setdefault(run, (network, set()))[1].add(mirrored)
     joiner = Joiner(segmenter.labels.flip_permutation())
-    for one in _members(segmenter):
-        joiner.ask(one.bundle.sha256, _mirrors(segmenter, one))
-    for one in _members(segmenter):
-        joiner.add(one.bundle.sha256, one.bundle.model_bytes)
-    model = joiner.model(_emit(joiner, segmenter, mirrored=False))
+    pictures: dict[tuple[Sizing, tuple[float, ...]], str] = {}
+    for run, (network, turns) in asked.items():
+        seen = (network.bundle.sizing, run.scales)
+        if seen not in pictures:
+            pictures[seen] = "image" if not _resizes(segmenter) else _resized(joiner, *seen)
+        joiner.add(run, network.bundle.model_bytes, turns, pictures[seen])
+    model = joiner.model(_emit(joiner, segmenter, (), _resizes(segmenter), mirrored=False))
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
 
 
-def _emit(joiner: Joiner, segmenter: Segmenter, *, mirrored: bool) -> str:
+class _Run(NamedTuple):
+    """A bundle at the scales of the views around it, the innermost first."""
+
+    sha256: str
+    scales: tuple[float, ...]
+
+
+def _resized(joiner: Joiner, sizing: Sizing, scales: tuple[float, ...]) -> str:
+    return resized_picture(joiner, "image", network_size(joiner, "image", sizing, scales))
+
+
+def _resizes(segmenter: Segmenter) -> bool:
+    """Whether its members see photos at different sizes, or at another than their bundle's."""
+    seen = {(network.bundle.sizing, run.scales) for run, network, _ in _runs(segmenter)}
+    return len(seen) > 1 or any(scales for _, scales in seen)
+
+
+def _sizing(segmenter: Segmenter) -> Sizing:
+    """The rule for the photo that the joined model is given: the members' own, or one that is large enough for all."""
+    rules = [(network.bundle.sizing, run.scales) for run, network, _ in _runs(segmenter)]
+    if not _resizes(segmenter):
+        return rules[0][0]
+    area = max(sizing.area * math.prod(scales) ** 2 for sizing, scales in rules)
+    aspect = max(sizing.max_aspect for sizing, _ in rules)
+    return Sizing(area=round(area * _ROOM**2), multiple=1, max_aspect=aspect)
+
+
+def _emit(joiner: Joiner, segmenter: Segmenter, scales: tuple[float, ...], resizes: bool, *, mirrored: bool) -> str:
     """The name of the logits of `segmenter`, asked about the photo or its mirror image and turned back."""
     if isinstance(segmenter, OnnxSegmenter):
-        return joiner.logits(segmenter.bundle.sha256, mirrored=mirrored)
+        return joiner.logits(_Run(segmenter.bundle.sha256, scales), mirrored=mirrored)
     if isinstance(segmenter, View):
-        return _emit(joiner, segmenter.inner, mirrored=mirrored != segmenter.mirrored)
+        return _emit(
+            joiner, segmenter.inner, _around(segmenter, scales), resizes, mirrored=mirrored != segmenter.mirrored
+        )
     assert isinstance(segmenter, Ensemble)
-    maps = [_emit(joiner, member, mirrored=mirrored) for member, _ in segmenter.asked]
+    maps = [_emit(joiner, member, scales, resizes, mirrored=mirrored) for member, _ in segmenter.asked]
     weights = [weight for _, weight in segmenter.asked]
-    return joiner.mean_of_logits(maps, weights) if segmenter.mean == "logit" else joiner.mean(maps, weights)
+    logit = segmenter.mean == "logit"
+    if resizes and len(maps) > 1:
+        size = joiner.largest_size(maps)
+        enlarged = joiner.enlarged_logits if logit else joiner.enlarged_probabilities
+        maps = [enlarged(one, size) for one in maps]
+    return joiner.mean_of_logits(maps, weights) if logit else joiner.mean(maps, weights)
+
+
+def _around(view: View, scales: tuple[float, ...]) -> tuple[float, ...]:
+    return scales if view.scale == 1 else (view.scale, *scales)
+
+
+def _runs(
+    segmenter: Segmenter, scales: tuple[float, ...] = (), *, mirrored: bool = False
+) -> Iterator[tuple[_Run, OnnxSegmenter, bool]]:
+    """Every run of a bundle, the bundle, and whether it is about the mirror image."""
+    if isinstance(segmenter, OnnxSegmenter) and segmenter.bundle.depth is None:
+        yield _Run(segmenter.bundle.sha256, scales), segmenter, mirrored
+    elif isinstance(segmenter, View):
+        yield from _runs(segmenter.inner, _around(segmenter, scales), mirrored=mirrored != segmenter.mirrored)
+    elif type(segmenter) is Ensemble:
+        for member, _ in segmenter.asked:
+            yield from _runs(member, scales, mirrored=mirrored)
+    else:
+        raise NetworkError(
+            f"'{segmenter.name}' cannot be in one ONNX file",
+            remedy="only bundles that want no depth map, their views and means of these can; a predictor file takes it",
+        )
 
 
 def _members(segmenter: Segmenter) -> list[OnnxSegmenter]:
     """The bundles of an ensemble, each once."""
-    if isinstance(segmenter, OnnxSegmenter) and segmenter.bundle.depth is None:
-        return [segmenter]
-    if isinstance(segmenter, View) and segmenter.scale == 1:
-        return _members(segmenter.inner)
-    if type(segmenter) is Ensemble:
-        found = [one for member, _ in segmenter.asked for one in _members(member)]
-        return list({one.bundle.sha256: one for one in found}.values())
-    raise NetworkError(
-        f"'{segmenter.name}' cannot be in one ONNX file",
-        remedy="only bundles of one sizing that want no depth map, their mirrored views and means of these can; "
-        "a predictor file takes it",
-    )
-
-
-def _mirrors(segmenter: Segmenter, wanted: OnnxSegmenter, *, mirrored: bool = False) -> set[bool]:
-    """Whether `wanted` is asked about the photo (False), its mirror image (True), or both."""
-    if isinstance(segmenter, OnnxSegmenter):
-        return {mirrored} if segmenter.bundle.sha256 == wanted.bundle.sha256 else set()
-    if isinstance(segmenter, View):
-        return _mirrors(segmenter.inner, wanted, mirrored=mirrored != segmenter.mirrored)
-    assert isinstance(segmenter, Ensemble)
-    return set().union(*(_mirrors(member, wanted, mirrored=mirrored) for member, _ in segmenter.asked))
+    return list({network.bundle.sha256: network for _, network, _ in _runs(segmenter)}.values())
 
 
 def _peak(segmenter: Segmenter) -> float:
@@ -163,7 +206,7 @@ def _without_peak(segmenter: Segmenter) -> Segmenter:
     if isinstance(segmenter, OnnxSegmenter):
         return OnnxSegmenter(dataclasses.replace(segmenter.bundle, peak=0.0))
     if isinstance(segmenter, View):
-        return View(_without_peak(segmenter.inner), mirrored=segmenter.mirrored)
+        return View(_without_peak(segmenter.inner), scale=segmenter.scale, mirrored=segmenter.mirrored)
     assert isinstance(segmenter, Ensemble)
     return Ensemble([_without_peak(one) for one in segmenter.members], segmenter.weights, mean=segmenter.mean)
 
@@ -171,8 +214,9 @@ def _without_peak(segmenter: Segmenter) -> Segmenter:
 def _parity(segmenter: Segmenter, model: bytes, pictures: Sequence[Pixels]) -> dict[str, Any]:
     """The largest difference of a probability, and the share of pixels that went to another class."""
     members = _members(segmenter)
-    bundle = dataclasses.replace(members[0].bundle, model_bytes=model, peak=0.0)
-    one, many = OnnxSegmenter(bundle), _without_peak(segmenter)
+    bundle = dataclasses.replace(members[0].bundle, model_bytes=model, sizing=_sizing(segmenter), peak=0.0)
+    # An ensemble of one resizes the picture to what the one asks for.
+    one, many = OnnxSegmenter(bundle), Ensemble([_without_peak(segmenter)])
     largest, changed, pixels = 0.0, 0, 0
     for picture in pictures:
         got, wanted = one.probabilities(picture), many.probabilities(picture)
@@ -180,7 +224,7 @@ def _parity(segmenter: Segmenter, model: bytes, pictures: Sequence[Pixels]) -> d
         # NaN is no number that is small.
         largest = max(largest, float(np.where(np.isnan(difference), np.inf, difference).max()))
         changed += int((_classes(got) != _classes(wanted)).sum())
-        pixels += picture.shape[0] * picture.shape[1]
+        pixels += got[0].size
     return {"pictures": len(pictures), "probability_max": largest, "pixels_changed": changed / pixels}
 
 
