@@ -15,6 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 Storage = Literal["float32", "float16", "int8"]
 _SMALLEST = 256
 """Tensors of fewer elements stay as they are: biases and scales cost nothing and matter most."""
+_STEPS = 100
+"""Levels to a channel's largest weight, in int8. All 127 would be a quarter finer and larger when zipped."""
 
 
 def compress(model: bytes, storage: Storage) -> bytes:
@@ -48,7 +50,7 @@ def _half(name: str, values: np.ndarray) -> tuple[list[TensorProto], list[onnx.N
 
 def _byte(name: str, values: np.ndarray) -> tuple[list[TensorProto], list[onnx.NodeProto]]:
     largest = np.abs(values).max(axis=tuple(range(1, values.ndim)), keepdims=True)
-    scale = np.where(largest > 0, largest / 127, 1).astype(np.float32)
+    scale = np.where(largest > 0, largest / _STEPS, 1).astype(np.float32)
     small = numpy_helper.from_array(np.round(values / scale).astype(np.int8), f"{name}.byte")
     steps = numpy_helper.from_array(scale, f"{name}.scale")
     return [small, steps], [
