@@ -193,6 +193,17 @@ def test_folders_of_one_name_do_not_meet(segment, folder, tmp_path):
     }
 
 
+def test_where_the_pictures_of_two_folders_are(segment, folder, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a.jpg").write_bytes((folder / "a.jpg").read_bytes())
+    assert segment("photos", "other", "-o", "out").lines[0].startswith("5 pictures written to out")
+    assert segment("photos", "other").lines[0].startswith("5 pictures written to 2 folders")
+    answer = segment("photos", tmp_path / "other")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.lines[0].startswith("5 pictures written to 2 folders")
+    assert segment("photos", "-o", ".").lines[0].startswith("4 pictures written to .")
+
+
 def test_the_mask_is_refined(segment, photo):
     shares = []
     for steps in (

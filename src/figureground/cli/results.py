@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -70,11 +71,10 @@ class Results:
 
     def close(self) -> None:
         """Say how it went, where folders were searched."""
-        targets = [job.target for job in self._jobs if job.source.root is not None and job.target is not None]
-        if not targets:
+        where = _folder_of_pictures(self._jobs)
+        if where is None:
             return
-        folder = os.path.commonpath([target.parent for target in targets])
-        parts = [f"{self._progress.done - self.failed} pictures written to {folder}"]
+        parts = [f"{self._progress.done - self.failed} pictures written to {where}"]
         if self._skipped:
             parts.append(f"{self._skipped} were there already")
         if self.failed:
@@ -131,6 +131,20 @@ def carry_out(
             for outcome in process(open_segmenter(), waiting, task, threshold):
                 told.tell(outcome)
     return told.exit_code
+
+
+def _folder_of_pictures(jobs: Sequence[Job]) -> str | None:
+    """The folder that holds the pictures of searched folders, or how many hold them; None where none was searched."""
+    found = [(job.source.root, job.target.parent) for job in jobs if job.source.root is not None and job.target]
+    if not found:
+        return None
+    folders = [folder for _, folder in found]
+    if len({folder.is_absolute() for folder in folders}) == 1:
+        common = os.path.commonpath(folders)
+        if Path(common).name:
+            return common
+    roots = len({root for root, _ in found})
+    return f"{roots} folders" if roots > 1 else "."
 
 
 def _json_line(job: Job, facts: dict[str, Any], *, written: bool = True) -> str:
