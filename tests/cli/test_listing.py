@@ -57,6 +57,20 @@ def test_the_card_of_an_unknown_network(call, two_networks):
     assert "did you mean 'person'?" in answer.one_error
 
 
+def test_a_folder_is_no_network(call, two_networks, tmp_path):
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    answer = call("networks", "show", "runs/mine")
+    assert answer.code == 3
+    assert "is a folder, not a network" in answer.one_error
+    assert "figureground export runs/mine -o mine.onnx" in answer.one_error
+
+
+def test_an_architecture_is_drawn_beside_a_folder_of_its_name(call, two_networks, tmp_path):
+    pytest.importorskip("torch")
+    (tmp_path / "linknet").mkdir()
+    assert call("networks", "show", "linknet", "--size", "32x32").out.startswith("linknet, for an image of 32x32")
+
+
 def test_architectures_are_listed(call, two_networks):
     pytest.importorskip("torch")
     listed = json.loads(call("networks", "--all", "--json").out)["architectures"]
@@ -119,13 +133,14 @@ def test_export_passes_its_options_on(call, monkeypatch, tmp_path):
     export = pytest.importorskip("figureground.export")
     seen = []
     monkeypatch.setattr(export, "export_run", lambda *a, **k: seen.append((a, k)))
+    monkeypatch.setattr(export, "export_inference", lambda run, bundle: bundle.with_suffix(".json"))
     (tmp_path / "card.json").write_text('{"description": "mine"}')
     answer = call(
         "export", "runs/x", "-o", "x.onnx", "--name", "mine", "--report", "r.json", "--card", "card.json",
         "--storage", "int8", "--threshold", "0.4",
     )  # fmt: skip
     [((run, output), options)] = seen
-    assert (str(run), str(output), answer.out) == ("runs/x", "x.onnx", "x.onnx\n")
+    assert (str(run), str(output), answer.out) == ("runs/x", "x.onnx", "x.onnx\nx.json\n")
     assert (options["name"], str(options["report"]), options["card"]) == ("mine", "r.json", {"description": "mine"})
     assert (options["storage"], options["threshold"], options["photos"]) == ("int8", 0.4, None)
 

@@ -232,7 +232,7 @@ def test_a_picture_that_a_worker_cannot_read_is_one_line(values, recipe_file, ti
         ("network.options.encoder=mobilenetv2_101", NetworkError, "timm has no encoder 'mobilenetv2_101'"),
         ("network.options.encoder_weights=nowhere.safetensors", NetworkError, "no encoder weights at nowhere"),
         ("network.weights=nowhere.safetensors", NetworkError, "no weights at nowhere"),
-        ("distill.run=nowhere", RecipeError, r"cannot read the recipe nowhere"),
+        ("distill.run=nowhere", RecipeError, r"nowhere holds no run"),
         ("data.root=nowhere", DataError, "no folder nowhere"),
     ],
 )

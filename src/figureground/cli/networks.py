@@ -120,7 +120,7 @@ def show(
 def _is_bundle(name: str) -> bool:
     from figureground.runtime.catalogue import shipped
 
-    return name in shipped() or os.path.exists(name) or name.endswith(".onnx") or os.sep in name
+    return name in shipped() or os.path.isfile(name) or name.endswith(".onnx") or os.sep in name
 
 
 def _show_bundle(name: str, only_recipe: bool, as_json: bool) -> None:

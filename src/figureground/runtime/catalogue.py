@@ -44,6 +44,11 @@ def find(name_or_file: str | os.PathLike[str]) -> Path:
     path = Path(name_or_file)
     if not isinstance(name_or_file, str) or path.suffix.lower() in (".onnx", ".json") or path.is_file():
         return path
+    if path.is_dir():
+        raise UnknownNetworkError(
+            f"'{name_or_file}' is a folder, not a network",
+            remedy=f"of a training run make a bundle first: figureground export {path} -o {path.name}.onnx",
+        )
     raise UnknownNetworkError(f"no network '{name_or_file}'", remedy=suggest(name_or_file, known))
 
 

@@ -191,7 +191,14 @@ def _under_the_same_head(state: dict[str, torch.Tensor], headed: bool) -> dict[s
 
 
 def load_run(folder: Path, weights: str = "best.safetensors") -> tuple[Recipe, ImageNetwork]:
-    """A finished run's recipe and its network with the best weights, in evaluation mode."""
+    """A finished run's recipe and its network with the best weights, in evaluation mode.
+
+    Raises:
+        RecipeError: the folder holds no run, or its recipe is broken.
+        NetworkError: it holds no weights yet, or others.
+    """
+    if not (folder / "recipe.yaml").is_file():
+        raise RecipeError(f"{folder} holds no run", remedy="give a folder that 'figureground train' made")
     recipe = Recipe.read(folder / "recipe.yaml")
     # The run's own weights replace what it started from, which may not be there any more.
     options = without_weights(recipe.network.name, recipe.network.options)
