@@ -72,6 +72,11 @@ def test_names_that_would_clash_keep_their_suffix(predict, folder, scene, tmp_pa
     assert [name for name, _ in rows(tmp_path / "p.csv")[1:3]] == ["a.jpg", "a.png"]
 
 
+def test_photos_of_one_name_in_two_folders(predict, folder, tmp_path):
+    assert predict("photos/a.jpg", "photos/sub/a.jpg", "photos/b.png", "--csv", "p.csv").code == 0
+    assert [name for name, _ in rows(tmp_path / "p.csv")[1:]] == ["photos/a.jpg", "photos/sub/a.jpg", "b"]
+
+
 def test_an_odd_name_is_no_markup(predict, tmp_path, scene):
     Image.fromarray(scene).save(tmp_path / "<b>&.png")
     assert predict("<b>&.png", "--html", "p.html", "--csv", "p.csv").code == 0

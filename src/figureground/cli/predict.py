@@ -107,7 +107,9 @@ def _prediction(result: Segmentation) -> dict[str, Any]:
 
 
 def _names(found: Sequence[Source]) -> list[str]:
-    """The place below the folder without suffix; with it where two photos would have one name."""
-    short = [source.relative.with_suffix("").as_posix() for source in found]
-    often = Counter(short)
-    return [name if often[name] == 1 else source.relative.as_posix() for name, source in zip(short, found, strict=True)]
+    """The place below the folder without suffix; where two photos would have one name with it, or else as typed."""
+    names = [source.relative.with_suffix("").as_posix() for source in found]
+    for longer in ([source.relative.as_posix() for source in found], [source.shown for source in found]):
+        often = Counter(names)
+        names = [name if often[name] == 1 else other for name, other in zip(names, longer, strict=True)]
+    return names
