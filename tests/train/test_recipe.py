@@ -121,6 +121,8 @@ def test_set_reaches_inside(recipe_file):
     assert recipe.data.sources[0].weight == 2.5
     assert recipe.augment.crop_scale == (0.1, 0.2)
     assert Recipe.read(recipe_file(), ["distill.run=runs/teacher"]).distill.run == Path("runs/teacher")
+    switched_on = Recipe.read(recipe_file(), ["critic=null", "critic.mode=hinge"])
+    assert switched_on.critic.mode == "hinge"
 
 
 @pytest.mark.parametrize(

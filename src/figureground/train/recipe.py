@@ -237,7 +237,9 @@ def _override(values: dict[str, Any], override: str) -> None:
         if isinstance(place, list) and folder.isdigit() and int(folder) < len(place):
             place = place[int(folder)]
         elif isinstance(place, dict):
-            place = place.setdefault(folder, {})
+            if place.get(folder) is None:  # not there, or switched off: a section to be
+                place[folder] = {}
+            place = place[folder]
         else:
             raise RecipeError(f"--set {key}: {folder!r} is not a place in the recipe", remedy="check the key")
     if isinstance(place, list) and last.isdigit() and int(last) < len(place):
