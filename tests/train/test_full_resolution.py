@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from figureground.metrics import BinaryReport
+from figureground.metrics import BinaryReport, TreeCounts
 from figureground.train import Recipe, build_model
 from figureground.train.feed import Feed
 from figureground.train.task import SegmentationTask
@@ -33,3 +33,13 @@ def test_validation_counts_the_photos_own_pixels(tiny_recipe, area):
     found = task.validation_summary()
     assert found["val/people_iou_dataset"] == pytest.approx(expected.summary()["iou_dataset"])
     assert 0.7 < found["val/people_iou_dataset"] < 1
+
+
+def test_parts_that_are_nowhere_leave_the_score_a_number(tiny_recipe):
+    recipe = Recipe.read(tiny_recipe)
+    task = SegmentationTask(recipe, build_model(recipe), None)
+    nobody = np.zeros((4, 5), bool)
+    task.reports["people"] = BinaryReport()
+    task.reports["people"].add("0", nobody, nobody, ~nobody)
+    task.parts["people"] = TreeCounts(recipe.tree)
+    assert task.validation_summary() == {"val/people": 1, "val/score": 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from typing import Any, cast
 
@@ -228,7 +229,7 @@ class SegmentationTask(L.LightningModule):
     def validation_summary(self) -> dict[str, float]:
         """Per source its mean IoU (or share of photos left empty), and `val/score`, the mean over the sources.
 
-        A source with parts also counts with the mean IoU of its leaves.
+        A source with parts also counts with the mean IoU of its leaves, where any of them is there or was found.
         """
         summary: dict[str, float] = {}
         for source, report in self.reports.items():
@@ -240,10 +241,12 @@ class SegmentationTask(L.LightningModule):
                 summary[f"val/{source}_iou_dataset"] = float(values["iou_dataset"])
         for source, counts in self.parts.items():
             for level, iou in enumerate(counts.level_iou()):
-                summary[f"val/{source}_level{level}"] = iou
+                if not math.isnan(iou):
+                    summary[f"val/{source}_level{level}"] = iou
         measured = [f"val/{source}" for source in self.reports]
         measured += [f"val/{source}_level{self.labels.depth - 1}" for source in self.parts]
-        summary["val/score"] = sum(summary[key] for key in measured) / max(1, len(measured))
+        scores = [summary[key] for key in measured if key in summary]
+        summary["val/score"] = sum(scores) / max(1, len(scores))
         return summary
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
