@@ -122,7 +122,9 @@ def tune(
     from figureground.runtime.catalogue import load
     from figureground.runtime.predictor import check_path, save_predictor
 
+    # A place that cannot be written is told now and not after the search.
     check_path(output)
+    make_folder(output.parent)
     closer = closer_looks(people_first=people_first, zooms=zoom or ())
     labels = None if tree is None else LabelTree.find(tree)
     pairs = find_pairs(data_dir, images, parts if is_of_parts(metric) else masks)
@@ -143,7 +145,6 @@ def tune(
         say=_say,
     )
     _say("", 0, 0)
-    make_folder(output.parent)
     winner = tuning.winner.segmenter
     facts = {"what": winner.name, "threads": threads, **tuning.facts}
     save_predictor(winner.renamed(output.stem, winner.threshold), output, chosen=facts)
