@@ -36,6 +36,18 @@ def test_png_gives_back_every_byte(array):
     assert images.encode(Image.fromarray(array), ".PNG") == data
 
 
+def test_a_folder_is_made_with_those_above_it(tmp_path):
+    for _ in range(2):
+        images.make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").write_text("in the way")
+    for place in ("file", "file/below"):
+        with pytest.raises(OutputError, match=r"cannot make the folder .*file.*: .*; give another place"):
+            images.make_folder(tmp_path / place)
+    with pytest.raises(OutputError, match="; look elsewhere"):
+        images.make_folder(str(tmp_path / "file"), remedy="look elsewhere")
+
+
 def test_png_of_many_bands():
     tall = np.random.default_rng(0).integers(0, 256, (9000, 150, 3), dtype=np.uint8)
     assert (np.asarray(Image.open(io.BytesIO(images.encode(tall, "png")))) == tall).all()

@@ -47,6 +47,12 @@ def test_one_network_and_one_thing(tiny_bundle, photo, tmp_path):
     np.testing.assert_allclose(tiled(photo).probabilities, expected, atol=1e-6)
 
 
+def test_the_files_folder_is_made(tiny_bundle, tmp_path):
+    file = tmp_path / "new" / "made.json"
+    assert main(["combine", str(tiny_bundle), "--mirror", "-o", str(file)]) == 0
+    assert fg.load(file).name == "tiny flip"
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from figureground.cli.app import main
-from figureground.errors import DataError, RecipeError
+from figureground.errors import DataError, OutputError, RecipeError
 from figureground.train import Recipe, run
 from figureground.train.failures import InterruptedRun
 from figureground.train.logs import LongCsv
@@ -159,6 +159,12 @@ def test_another_study_is_refused(tiny_recipe, space, tmp_path, made_up):
     (tmp_path / "text.db").write_text("no study at all, but a text of some length")
     with pytest.raises(RecipeError, match="is no study file"):
         search(tiny_recipe, space(), trials=2, output=tmp_path / "b", study=tmp_path / "text.db")
+
+
+def test_a_folder_that_cannot_be_made(tiny_recipe, space, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="cannot make the folder"):
+        search(tiny_recipe, space(), trials=1, output=tmp_path / "file" / "search")
 
 
 def test_values_that_do_not_go_together_are_a_failed_trial(tiny_recipe, space, tmp_path, monkeypatch):

@@ -64,10 +64,13 @@ def combine(
     """Write networks and what is done around them as one predictor file, which --network takes like a network."""
     if people_first and zoom is not None:
         raise FiguregroundError("--people-first and --zoom both look closer", remedy="give one of them")
+    from figureground.images import make_folder
     from figureground.runtime.catalogue import load
     from figureground.runtime.inference import Inference
-    from figureground.runtime.predictor import save_predictor
+    from figureground.runtime.predictor import check_path, save_predictor
 
+    check_path(output)
+    make_folder(output.parent)
     looked = {"flip": mirror, "scales": list(scales or (1.0,)), "mean": mean}
     inference = Inference(
         views=looked if mirror or scales is not None else None,

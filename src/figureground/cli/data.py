@@ -147,9 +147,10 @@ def show(
     """Draw one sheet and print its path."""
     if (recipe is None) == (not folders) or (overrides and recipe is None):
         raise click.UsageError("give DIR, or --augmented RECIPE with its --set")
-    from figureground.cli.folders import make_folder
 
-    make_folder(output.parent)
+    from figureground import images as pictures
+
+    pictures.make_folder(output.parent)
     if recipe is not None:
         from figureground.cli.extras import extra
 
@@ -162,8 +163,6 @@ def show(
 
         splits = _splits(folders, images, masks)
         picture = contact_sheet(splits, labels=_tree(tree), number=number, seed=seed, cell=cell)
-    from figureground import images as pictures
-
     pictures.write(picture, output)
     if as_json:
         echo_json({"output": str(output), "height": picture.shape[0], "width": picture.shape[1]})

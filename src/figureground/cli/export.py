@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from figureground.cli.extras import extra
-from figureground.cli.folders import make_folder
 from figureground.cli.options import debug_option
 from figureground.errors import DataError
 
@@ -84,6 +83,8 @@ def export(
         )
     with extra("export", "Export"):
         facts = _read_card(card) if card is not None else None
+    from figureground.images import make_folder
+
     for file in (output, report):
         if file is not None:
             make_folder(file.parent)

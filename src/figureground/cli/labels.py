@@ -69,6 +69,7 @@ def show(tree: str, output: Path | None, as_json: bool) -> None:
     if output is not None:
         from figureground import draw, images
 
+        images.make_folder(output.parent)
         images.write(draw.legend([label for _, label in _walk(found, _PLAIN_LINES)]), output)
     if as_json:
         click.echo(_as_file(found))

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from figureground.cli.folders import make_folder
 from figureground.cli.sources import Source
 from figureground.errors import FiguregroundError, ImageError, MissingExtraError, OutputError, SourceError
 
@@ -150,7 +149,7 @@ def _deliver(data: bytes, target: Path | None) -> None:
     if target is None:
         _to_stdout(data)
     else:
-        make_folder(target.parent)
+        images.make_folder(target.parent)
         images.write_bytes(data, target)
 
 

@@ -65,12 +65,12 @@ def predict(
     """
     if csv_file is None and html_file is None:
         raise click.UsageError("give --csv FILE, --html FILE or both")
-    from figureground.cli.folders import make_folder
     from figureground.cli.pipeline import Job, Task, process
     from figureground.cli.progress import Progress
     from figureground.cli.refining import opener
     from figureground.cli.results import named
     from figureground.evaluate import PredictionFiles
+    from figureground.images import make_folder
 
     found = with_depth(find(sources), depth)
     names = _names(found)

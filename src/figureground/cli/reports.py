@@ -8,8 +8,6 @@ from typing import Any
 
 import click
 
-from figureground.cli.folders import make_folder
-
 
 def tell(document: dict[str, Any], text: str, json_file: str | None) -> None:
     """Print `text`, and write `document` to the JSON file; for "-" the document is printed in place of the text.
@@ -23,5 +21,5 @@ def tell(document: dict[str, Any], text: str, json_file: str | None) -> None:
         return
     from figureground import images
 
-    make_folder(Path(str(json_file)).parent)
+    images.make_folder(Path(str(json_file)).parent)
     images.write_bytes(f"{written}\n".encode(), str(json_file))

@@ -114,10 +114,10 @@ def tune(
     refinements and, where asked for, closer looks are tried; the Pareto front of quality against milliseconds is
     printed, and the best within the budget is written as a predictor file, which --network takes everywhere.
     """
-    from figureground.cli.folders import make_folder
     from figureground.evaluate import REFINEMENTS, closer_looks, find_pairs
     from figureground.evaluate import tune as search
     from figureground.evaluate.goals import is_of_parts
+    from figureground.images import make_folder
     from figureground.labels import LabelTree
     from figureground.runtime.catalogue import load
     from figureground.runtime.predictor import check_path, save_predictor

@@ -19,7 +19,7 @@ from PIL import Image
 
 from figureground import images
 from figureground.depth.estimator import Estimator
-from figureground.errors import FiguregroundError, OutputError, SourceError
+from figureground.errors import FiguregroundError, SourceError
 from figureground.images import DEPTH_CLIP
 
 _STEPS = 65534
@@ -60,7 +60,7 @@ class DepthCache:
         if found is not None:
             return found
         encoded = encoded_depth(self.estimator(images.resize(images.read(data), size)))
-        _make(kept.parent)
+        images.make_folder(kept.parent, remedy="set depth.cache to a folder of yours")
         images.write_bytes(encoded, kept)
         return decoded_depth(encoded)
 
@@ -114,12 +114,3 @@ def _bytes(photo: Path) -> bytes:
         return photo.read_bytes()
     except OSError as error:
         raise SourceError(f"cannot read the photo {photo}: {error.strerror}", remedy="check the path") from error
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot make the folder {folder}: {error.strerror}", remedy="set depth.cache to a folder of yours"
-        ) from error

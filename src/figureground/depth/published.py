@@ -18,7 +18,7 @@ import numpy as np
 
 from figureground import images
 from figureground.depth.graph import OPSET, Look, Triple
-from figureground.errors import MissingExtraError, NetworkError, OutputError
+from figureground.errors import MissingExtraError, NetworkError
 
 _SIZE = (384, 384)
 """Where neither the image processor nor the model says at what size it looks: that of MiDaS and DPT."""
@@ -66,10 +66,7 @@ def _exported(folder: Path, size: tuple[int, int], sha256: str, kept: Path | Non
         return place.read_bytes()
     model = _export(folder, size)
     if place is not None:
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make the folder {place.parent}: {error.strerror}") from error
+        images.make_folder(place.parent)
         images.write_bytes(model, place)
     return model
 

@@ -14,7 +14,6 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from figureground import draw, images
-from figureground.errors import OutputError
 from figureground.evaluate.comparison import Comparison, Contestant, Standing, Value
 from figureground.evaluate.gallery import error_map
 from figureground.evaluate.pairs import Pair
@@ -131,10 +130,7 @@ def write_comparison(
         OutputError: the folder cannot be written to.
     """
     folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror}", remedy="give another place") from error
+    images.make_folder(folder)
     by_stem = {pair.stem: pair for pair in pairs}
     figures = []
     for rank, stem in enumerate(comparison.most_disputed(pictures), start=1):

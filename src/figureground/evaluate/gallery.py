@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from figureground import images
-from figureground.errors import OutputError
 from figureground.evaluate.pairs import Pair
 from figureground.evaluate.run import Report, true_mask
 from figureground.metrics.report import ImageRecord
@@ -78,12 +77,7 @@ def write_page(folder: Path, title: str, explanation: str, cases: Iterable[tuple
     Raises:
         OutputError: the folder cannot be written to.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot make the folder {folder}: {error.strerror}", remedy="give another --gallery"
-        ) from error
+    images.make_folder(folder)
     figures = []
     for rank, (case, caption, picture) in enumerate(cases, start=1):
         name = f"{rank:03d}-{case.replace('/', '-')}.jpg"

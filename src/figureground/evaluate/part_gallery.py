@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from figureground import draw, images
-from figureground.errors import OutputError
 from figureground.evaluate.gallery import INVENTED, MISSED, strip_of, write_page
 from figureground.evaluate.pairs import Pair
 from figureground.evaluate.parts import PartsRecord, PartsReport, leaf_translation, true_parts
@@ -94,10 +93,7 @@ def write_confusions(report: PartsReport, folder: str | Path) -> list[Path]:
         OutputError: the folder cannot be written to.
     """
     folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror}", remedy="give another place") from error
+    images.make_folder(folder)
     paths = []
     for level in range(report.labels.depth):
         names = ["background", *(label.name for label in report.labels.level(level))]

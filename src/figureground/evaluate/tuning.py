@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.checks import ArgumentError, require_in_range
-from figureground.errors import DataError, OutputError
+from figureground.errors import DataError
 from figureground.evaluate.curves import bootstrap
 from figureground.evaluate.goals import Goal, goal_of
 from figureground.evaluate.pairs import Pair
@@ -34,6 +34,7 @@ from figureground.evaluate.parts import PartsReport
 from figureground.evaluate.refining import Refinement
 from figureground.evaluate.run import Report
 from figureground.evaluate.search import Candidate, Say, Search
+from figureground.images import make_folder
 from figureground.labels import LabelTree
 from figureground.runtime.ensemble import Ensemble
 from figureground.runtime.segmenter import Segmenter
@@ -138,7 +139,8 @@ def tune(
     tell = say or _silent
     with ExitStack() as stack:
         folder = cache or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="figureground-tune-")))
-        search = Search(networks, pairs, _made(folder), goal=goal, flip=flip, scales=tuple(scales), say=tell)
+        make_folder(folder)
+        search = Search(networks, pairs, folder, goal=goal, flip=flip, scales=tuple(scales), say=tell)
         search.fill()
         single, baseline = _baseline(search, pairs, budget_ms, goal, seed)
         search.combine(budget_ms)
@@ -242,14 +244,6 @@ def _check(networks: Sequence[Segmenter], pairs: Sequence[Pair], budget_ms: floa
     names = [network.name for network in networks]
     if len(set(names)) != len(names):
         raise ArgumentError(f"two networks have one name: {', '.join(names)}", remedy="give each only once")
-
-
-def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror}", remedy="give another") from error
-    return folder
 
 
 def _silent(_what: str, _done: int, _count: int) -> None:

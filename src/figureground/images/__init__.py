@@ -19,7 +19,7 @@ from figureground.images.formats import IMAGE_SUFFIXES, is_image_path
 from figureground.images.reading import MAX_PIXELS, Source, read, size
 from figureground.images.resizing import resize, resize_map
 from figureground.images.rle import mask_from_coco, mask_from_rle, mask_to_rle
-from figureground.images.writing import encode, write, write_bytes
+from figureground.images.writing import encode, make_folder, write, write_bytes
 
 __all__ = [
     "DEPTH_CLIP",
@@ -36,6 +36,7 @@ __all__ = [
     "find_depth_map",
     "is_image_path",
     "is_url",
+    "make_folder",
     "mask_from_coco",
     "mask_from_rle",
     "mask_to_rle",

@@ -18,7 +18,7 @@ from figureground.images.formats import FORMATS, load_plugin
 from figureground.images.pixels import array_from_pil, eight_bit
 from figureground.images.png import encode_png
 
-__all__ = ["encode", "write", "write_bytes"]
+__all__ = ["encode", "make_folder", "write", "write_bytes"]
 
 _FAST_PNG_MODES = ("L", "RGB", "RGBA")
 _WITHOUT_ALPHA = ("JPEG", "BMP")
@@ -85,6 +85,19 @@ def write_bytes(data: bytes, path: str | os.PathLike[str]) -> None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OutputError(f"cannot write '{os.fspath(path)}': {reason}", remedy=_remedy(error, target)) from error
+
+
+def make_folder(folder: str | os.PathLike[str], *, remedy: str = "give another place") -> None:
+    """Make a folder for what is written, and those above it; one that is there stays as it is.
+
+    Raises:
+        OutputError: no permission, no space, or a file stands in the way; `remedy` is what it says to do.
+    """
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"cannot make the folder {os.fspath(folder)}: {reason}", remedy=remedy) from error
 
 
 def _is_special(target: str) -> bool:

@@ -18,6 +18,7 @@ import yaml
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from figureground import images
 from figureground.errors import NetworkError, RecipeError
 from figureground.train.divergence import DivergedError
 from figureground.train.history import best, read_history
@@ -111,7 +112,7 @@ def search(
 def _open(path: Path, recipe: Recipe, space: Space, prune: bool) -> optuna.Study:
     """The study in a file, a new one where there is none, and what it was made for."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    images.make_folder(path.parent)
     try:
         storage = optuna.storages.RDBStorage(f"sqlite:///{path.absolute()}")
         study = optuna.create_study(

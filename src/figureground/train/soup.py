@@ -17,7 +17,7 @@ from safetensors.torch import save
 
 from figureground import images
 from figureground.checks import ArgumentError
-from figureground.errors import NetworkError, OutputError, RecipeError
+from figureground.errors import NetworkError, RecipeError
 
 BEST = "best.safetensors"
 
@@ -66,7 +66,8 @@ def soup(
     mixed = {
         name: total[name].to(tensor.dtype).contiguous() if name in total else tensor for name, tensor in kept.items()
     }
-    images.write_bytes(save(mixed, metadata={"recipe": recipe}), _made(output) / BEST)
+    images.make_folder(output)
+    images.write_bytes(save(mixed, metadata={"recipe": recipe}), output / BEST)
     images.write_bytes(recipe.encode(), output / "recipe.yaml")
     return output
 
@@ -112,11 +113,3 @@ def _check_same(first: State, first_file: Path, other: State, file: Path) -> Non
                 f"'{name}' is {tuple(tensor.shape)} in {first_file} and {tuple(other[name].shape)} in {file}",
                 remedy="average states of one network",
             )
-
-
-def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror}", remedy="give another") from error
-    return folder

@@ -96,7 +96,7 @@ def write_trials(trials: Trials, folder: Path, recipe_path: Path, overrides: Seq
     Raises:
         OutputError: the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    images.make_folder(folder)
     lines = [[cell.replace("|", "\\|") for cell in line] for line in trials.table()]
     lines.insert(1, ["---"] * len(lines[0]))
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
