@@ -221,6 +221,9 @@ def test_the_command_prints_the_trials(tiny_recipe, space, tmp_path, made_up, ca
     assert lines[3] == str(folder / "best.yaml")
     assert printed.err.startswith("trial_000: finished, score 0.")
     assert Recipe.read(folder / "best.yaml").seed == 5
+    assert main(["search", str(tiny_recipe), *given, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == {**json.loads((folder / "trials.json").read_text()), "best": str(folder / "best.yaml")}
 
 
 def test_without_optuna_the_command_says_what_to_install(tiny_recipe, space, monkeypatch, capsys):

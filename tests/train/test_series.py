@@ -39,6 +39,8 @@ def test_runs_are_trained_and_compared(two, tmp_path, tiny_photos):
 
     again = CliRunner().invoke(cli, arguments[:-2], catch_exceptions=False)
     assert again.output.splitlines() == [str(run) for run in runs]
+    listed = CliRunner().invoke(cli, [*arguments[:-2], "--json"], catch_exceptions=False)
+    assert json.loads(listed.stdout) == {"runs": [str(run) for run in runs]}
     assert made == {path: path.read_bytes() for run in runs for path in run.rglob("*") if path.is_file()}
 
 

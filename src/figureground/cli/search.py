@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from figureground.cli.extras import extra
-from figureground.cli.options import debug_option, overrides_option
+from figureground.cli.options import debug_option, echo_json, json_option, overrides_option
 
 if TYPE_CHECKING:
     from figureground.train.trials import Trials
@@ -43,6 +43,7 @@ Example
 @overrides_option("Change one value of the recipe in all trials (may be repeated).")
 @click.option("-o", "--output", metavar="FOLDER", type=_FILE, help="For everything.  [default: searches/NAME]")
 @click.option("--prune/--no-prune", default=True, show_default=True, help="Whether to break off what does badly.")
+@json_option
 @debug_option
 def search(
     recipe: Path,
@@ -52,6 +53,7 @@ def search(
     overrides: tuple[str, ...],
     output: Path | None,
     prune: bool,
+    as_json: bool,
 ) -> None:
     """Try values in a recipe and keep those that score highest (needs figureground[search]).
 
@@ -71,11 +73,15 @@ def search(
             prune=prune,
             say=_say,
         )
+    best = None if found.best is None else str(found.folder / "best.yaml")
+    if as_json:
+        echo_json({**found.to_dict(), "best": best})
+        return
     from figureground.cli.tables import table
 
     click.echo(table(found.table()))
-    if found.best is not None:
-        click.echo(str(found.folder / "best.yaml"))
+    if best is not None:
+        click.echo(best)
 
 
 def _say(trials: Trials) -> None:

@@ -8,7 +8,14 @@ import click
 
 from figureground.cli.compare import compare
 from figureground.cli.extras import extra
-from figureground.cli.options import debug_option, depth_folder_option, overrides_option, tree_option
+from figureground.cli.options import (
+    debug_option,
+    depth_folder_option,
+    echo_json,
+    json_option,
+    overrides_option,
+    tree_option,
+)
 
 _FILE = click.Path(path_type=Path)
 
@@ -27,6 +34,7 @@ Example
 @click.option("--data", "data_dir", metavar="DIR", type=_FILE, help="Photos and masks to compare the runs on.")
 @tree_option
 @depth_folder_option
+@json_option
 @debug_option
 @click.pass_context
 def series(
@@ -37,6 +45,7 @@ def series(
     data_dir: Path | None,
     tree: str | None,
     depth: Path | None,
+    as_json: bool,
 ) -> None:
     """Train several recipes and compare what they reached (needs figureground[train]).
 
@@ -58,11 +67,12 @@ def series(
 
         made = run_series(recipes, overrides, output=output)
     folders = [str(folder) for folder in made.finished]
-    if data_dir is None or not folders:
-        click.echo("\n".join(folders))
+    if data_dir is not None and folders:
+        given = {"data_dir": data_dir, "tree": tree, "depth": depth, "as_json": as_json}
+        context.invoke(compare, networks=tuple(folders), output=output / COMPARISON, **given)
+    elif as_json:
+        echo_json({"runs": folders})
     else:
-        context.invoke(
-            compare, networks=tuple(folders), data_dir=data_dir, tree=tree, depth=depth, output=output / COMPARISON
-        )
+        click.echo("\n".join(folders))
     for _folder, error in made.diverged:
         raise error

@@ -62,6 +62,10 @@ class Trials:
             lines.append([row.folder, row.state, score, epoch, spent, *(_short(text) for text in row.values.values())])
         return lines
 
+    def to_dict(self) -> dict[str, Any]:
+        """What `trials.json` holds, as plain values."""
+        return {"metric": "val/score", "trials": [asdict(row) for row in self.rows]}
+
 
 def summary(study: optuna.Study, space: Space, folder: Path) -> Trials:
     """The trials of a study that have ended by themselves; finished ones first, then by score."""
@@ -102,8 +106,7 @@ def write_trials(trials: Trials, folder: Path, recipe_path: Path, overrides: Seq
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     failed = [f"\n{row.folder} failed: {row.error}\n" for row in trials.rows if row.error]
     images.write_bytes("".join([text, *failed]).encode(errors="replace"), folder / "trials.md")
-    document = {"metric": "val/score", "trials": [asdict(row) for row in trials.rows]}
-    images.write_bytes(json.dumps(document, indent=1).encode(), folder / "trials.json")
+    images.write_bytes(json.dumps(trials.to_dict(), indent=1).encode(), folder / "trials.json")
     if trials.best is not None:
         chosen = [f"{key}={text}" for key, text in trials.best.values.items()]
         recipe = changed_values(recipe_path, [*overrides, *chosen])
