@@ -105,3 +105,10 @@ def test_the_page_tells_all_and_needs_nothing_beside_it(tmp_path):
 
 def test_the_page_of_an_empty_folder(tmp_path):
     assert "Not validated yet." in report_page(tmp_path)
+
+
+def test_the_newest_picture_is_that_of_the_highest_epoch(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    for name in ("epoch_999.jpg", "epoch_1000.jpg"):
+        (tmp_path / "pictures" / name).write_bytes(name.encode())
+    assert "<figcaption>predictions: epoch_1000.jpg</figcaption>" in report_page(tmp_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from safetensors.torch import load_file
 from figureground.checks import ArgumentError
 from figureground.cli.app import main
 from figureground.errors import NetworkError, RecipeError
-from figureground.train import run, soup
+from figureground.train import Recipe, callbacks, run, soup
 from figureground.train.weights import save_weights
 
 
@@ -115,6 +117,15 @@ def test_the_verb(runs, tmp_path, capsys):
     np.testing.assert_allclose(made, by_hand(runs, [0.25, 0.25, 0.5])["0.weight"], atol=1e-6)
     assert main(["soup", str(runs[0]), "-o", str(tmp_path / "x")]) == 2
     assert "at least two" in capsys.readouterr().err
+
+
+def test_the_snapshots_kept_are_those_of_the_highest_epochs(tiny_recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(callbacks, "save_weights", lambda model, path, recipe: path.write_text(recipe))
+    task = SimpleNamespace(recipe=Recipe.read(tiny_recipe, ["schedule.snapshots=2"]), model=None)
+    for epoch in (998, 999, 1000):
+        callbacks.KeepBest(tmp_path)._keep_snapshot(epoch, task, "")
+    kept = {path.stem for path in (tmp_path / "snapshots").iterdir()}
+    assert kept == {"epoch_999", "epoch_1000"}
 
 
 def test_snapshots_of_one_training(tiny_recipe, tmp_path):

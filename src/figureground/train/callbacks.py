@@ -68,8 +68,13 @@ class KeepBest(L.Callback):
             return
         (self.folder / SNAPSHOTS).mkdir(exist_ok=True)
         save_weights(task.model, self.folder / SNAPSHOTS / f"epoch_{epoch:03d}.safetensors", recipe=recipe)
-        for path in sorted((self.folder / SNAPSHOTS).glob("epoch_*.safetensors"))[:-count]:
+        # By length first: epoch 1000 comes after 999.
+        for path in sorted((self.folder / SNAPSHOTS).glob("epoch_*.safetensors"), key=_by_number)[:-count]:
             path.unlink()
+
+
+def _by_number(path: Path) -> tuple[int, str]:
+    return len(path.name), path.name
 
 
 class SaveProgress(Checkpoint):

@@ -117,7 +117,8 @@ def _curves(history: Mapping[str, list[Moment]]) -> list[str]:
 def _pictures(folder: Path) -> list[str]:
     parts = []
     for what, pattern in _LAST.items():
-        last = max(folder.glob(pattern), default=None)
+        # By length first: epoch 1000 comes after 999.
+        last = max(folder.glob(pattern), key=lambda path: (len(path.name), path.name), default=None)
         if last is not None:
             content = base64.b64encode(last.read_bytes()).decode()
             picture = f'<img src="data:{_TYPES[last.suffix]};base64,{content}" alt="">'
