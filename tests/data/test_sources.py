@@ -146,6 +146,7 @@ def test_the_held_out_share_is_about_right(share):
 def test_what_is_held_out_stays_held_out():
     """Decided by the name alone: written down here, because a change would mix training and validation photos."""
     assert [number for number in range(40) if held_out(f"photo{number}", 0.1)] == [0, 2, 4, 7, 15, 18, 30]
+    assert held_out("ph\udcffoto", 1.0)
     small, large = ({n for n in range(500) if held_out(f"photo{n}", share)} for share in (0.1, 0.2))
     assert small < large
 

@@ -95,6 +95,14 @@ def test_the_gallery(dataset, segmenter, tmp_path):
     assert strip.width == 4 * 640 + 3 * 4
 
 
+def test_the_gallery_takes_names_that_are_not_utf_8(segmenter, tmp_path):
+    photo = tmp_path / "odd.png"
+    Image.new("RGB", (40, 30), "white").save(photo)
+    pairs = [Pair("ph\udcffoto", photo, None)]
+    page = write_gallery(segmenter, pairs, evaluate(segmenter, pairs), tmp_path / "gallery", 1)
+    assert 'src="001-ph%FFoto.jpg"' in page.read_text(encoding="utf-8")
+
+
 def test_the_gallery_takes_any_shape(dataset, segmenter, tmp_path):
     for size in ((1, 3000), (3000, 1), (1, 1)):
         photo = tmp_path / "odd.png"

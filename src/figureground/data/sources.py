@@ -174,12 +174,17 @@ def read_index_map(path: Path) -> Pixels:
 
 def held_out(stem: str, share: float) -> bool:
     """Whether a file belongs to the held-out share: decided by its name alone, so it never changes sides."""
-    return zlib.crc32(stem.encode()) % 10_000 < share * 10_000
+    return _lot(stem) < share * 10_000
 
 
 def in_fold(stem: str, fold: int, count: int) -> bool:
     """Whether a file belongs to one of `count` folds, numbered from 0: decided by its name alone."""
-    return zlib.crc32(stem.encode()) % 10_000 * count // 10_000 == fold
+    return _lot(stem) * count // 10_000 == fold
+
+
+def _lot(stem: str) -> int:
+    """A number from 0 to 9999 that a name draws, also one that is not valid UTF-8."""
+    return zlib.crc32(stem.encode(errors="surrogateescape")) % 10_000
 
 
 def picture_files(folder: Path) -> list[Path]:

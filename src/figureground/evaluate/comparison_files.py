@@ -147,7 +147,7 @@ def write_comparison(
     }
     for name, text in texts.items():
         if text is not None:
-            images.write_bytes(text.encode(), folder / name)
+            images.write_bytes(text.encode(errors="replace"), folder / name)
     return folder / "index.html"
 
 

@@ -85,7 +85,7 @@ def write_page(folder: Path, title: str, explanation: str, cases: Iterable[tuple
         figures.append(_figure(name, caption))
     page = folder / "index.html"
     content = _PAGE.format(title=title, explanation=explanation, figures="\n".join(figures))
-    images.write_bytes(content.encode(), page)
+    images.write_bytes(content.encode(errors="replace"), page)
     return page
 
 
@@ -131,5 +131,5 @@ def _caption(record: ImageRecord) -> str:
 
 
 def _figure(name: str, caption: str) -> str:
-    caption = html.escape(caption)
-    return f'<figure><img src="{quote(name)}" alt="{caption}"><figcaption>{caption}</figcaption></figure>'
+    caption, source = html.escape(caption), quote(name, errors="surrogateescape")
+    return f'<figure><img src="{source}" alt="{caption}"><figcaption>{caption}</figcaption></figure>'
