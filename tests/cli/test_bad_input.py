@@ -174,6 +174,20 @@ def test_an_unwritable_output_ends_a_folder_at_once(segment, folder, tmp_path):
     assert "a.png" in answer.one_error
 
 
+def test_a_folder_below_that_cannot_be_read_is_told_of(segment, folder, monkeypatch):
+    def scandir(path):
+        if Path(path).name == "sub":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    scan = os.scandir
+    monkeypatch.setattr(os, "scandir", scandir)
+    answer = segment("photos", "-o", "out")
+    assert answer.code == 2
+    assert "the folder cannot be read: photos/sub; check its permissions" in answer.one_error
+    assert answer.lines[0].startswith("2 pictures written to out, 1 failed")
+
+
 def test_an_unknown_network_names_the_nearest(call, photo, tiny_bundle, monkeypatch):
     from figureground.runtime import catalogue
 

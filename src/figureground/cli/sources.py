@@ -40,7 +40,7 @@ class Source:
         """What a segmenter takes: the path, or the bytes from stdin or the address, with the depth map if there is one.
 
         Raises:
-            SourceError: stdin is empty, or the address cannot be fetched.
+            SourceError: stdin is empty, the address cannot be fetched, or it is a folder that cannot be searched.
         """
         photo = self._open()
         if self.depth is None:
@@ -51,6 +51,8 @@ class Source:
 
     def _open(self) -> Path | bytes:
         if self.path is not None:
+            if self.root is not None and self.path.is_dir():
+                raise _closed(self.path)
             return self.path
         if self.shown == STDIN:
             return _read_stdin()
@@ -134,11 +136,12 @@ def _in_folder(root: Path, several: bool, leave_out: Path | None) -> Iterator[So
     from figureground.images import is_image_path
 
     if not os.access(root, os.R_OK | os.X_OK):
-        raise SourceError(f"the folder cannot be read: {root}", remedy="check its permissions")
+        raise _closed(root)
     prefix = Path(root.resolve().name) if several else Path()
     forbidden = leave_out.resolve() if leave_out is not None else None
     empty = True
-    for folder, below, names in os.walk(root):
+    closed: list[Path] = []
+    for folder, below, names in os.walk(root, onerror=lambda error: closed.append(Path(error.filename))):
         # Changing the list in place is how os.walk is told where not to go.
         below[:] = sorted(name for name in below if name[0] != "." and Path(folder, name).resolve() != forbidden)
         for name in sorted(names):
@@ -146,10 +149,16 @@ def _in_folder(root: Path, several: bool, leave_out: Path | None) -> Iterator[So
             if name[0] != "." and is_image_path(path):
                 empty = False
                 yield Source(str(path), path, prefix / path.relative_to(root), root)
-    if empty:
+    for path in closed:  # to be told of when its turn comes, while the rest goes on
+        yield Source(str(path), path, prefix / path.relative_to(root), root)
+    if empty and not closed:
         raise SourceError(
             f"no images in the folder: {root}", remedy="give a folder that holds .jpg, .png or .webp files"
         )
+
+
+def _closed(folder: Path) -> SourceError:
+    return SourceError(f"the folder cannot be read: {folder}", remedy="check its permissions")
 
 
 def _in_glob(pattern: str) -> Iterator[Source]:
