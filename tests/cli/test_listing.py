@@ -145,6 +145,11 @@ def test_export_passes_its_options_on(call, monkeypatch, tmp_path):
     assert (options["storage"], options["threshold"], options["photos"]) == ("int8", 0.4, None)
 
 
+def test_the_report_does_not_take_the_place_of_the_predictor(call):
+    answer = call("export", "runs/x", "-o", "x.onnx", "--report", "x.json")
+    assert (answer.code, "name --report otherwise" in answer.one_error) == (2, True)
+
+
 @pytest.mark.parametrize("text", [None, "no JSON", "[1]"])
 def test_export_says_what_is_wrong_with_a_card(call, tmp_path, text):
     if text is not None:

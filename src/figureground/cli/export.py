@@ -81,6 +81,10 @@ def export(
         raise click.UsageError(
             "--storage, --peak, --whole and --area are for runs: a predictor's networks keep their own"
         )
+    if is_run and report is not None and report.absolute() == output.with_suffix(".json").absolute():
+        raise click.UsageError(
+            f"{report} is where the predictor file of a recipe's 'predict' goes: name --report otherwise"
+        )
     with extra("export", "Export"):
         facts = _read_card(card) if card is not None else None
     from figureground.images import make_folder
