@@ -269,6 +269,15 @@ def test_the_verb_writes_a_file_that_the_others_take(call, red, green, noisy, tm
     assert (report["network"], report["threshold"]) == ("best", told["winner"]["threshold"])
 
 
+def test_a_limit_takes_photos_from_everywhere(call, red, noisy):
+    quick = ["--no-refine", "--no-flip", "--budget-ms", HOUR, "--json"]
+    pairs = find_pairs(noisy)
+    for limit, taken in ((4, (0, 1, 3, 4)), (1, (0,)), (9, range(6))):
+        code, out, err = call("tune", "red.onnx", "--data", "noisy", "--limit", limit, *quick)
+        assert (code, err) == (0, "")
+        assert json.loads(out)["data"] == fingerprint([pairs[place] for place in taken])
+
+
 def test_the_verb_prints_the_front(call, red, green, noisy):
     code, out, err = call("tune", "red.onnx", "green.onnx", "--data", "noisy", "--budget-ms", HOUR, "--no-refine")
     assert (code, err) == (0, "")

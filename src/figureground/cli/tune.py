@@ -128,8 +128,8 @@ def tune(
     closer = closer_looks(people_first=people_first, zooms=zoom or ())
     labels = None if tree is None else LabelTree.find(tree)
     pairs = find_pairs(data_dir, images, parts if is_of_parts(metric) else masks)
-    if limit is not None:
-        pairs = pairs[:: max(1, len(pairs) // limit)][:limit]
+    if limit is not None and limit < len(pairs):
+        pairs = [pairs[place * len(pairs) // limit] for place in range(limit)]
     tuning = search(
         [load(name, threads=threads) for name in networks],
         pairs,
