@@ -128,7 +128,7 @@ def one_step(
     """Forward, losses, backward and the optimiser's step."""
     with torch.autocast("cpu", torch.bfloat16, enabled=recipe.schedule.precision == "bf16-mixed"):
         outputs = model.outputs(image, {"logits"})
-        total = torch.stack([term.weight * term(outputs, target, image) for term in terms]).sum()
+        total = torch.stack([term.spec.weight * term(outputs, target, image) for term in terms]).sum()
     optimizer.zero_grad()
     torch.autograd.backward(total)
     if recipe.optimize.clip_norm:
