@@ -169,7 +169,7 @@ def test_from_recorded_maps_to_a_bundle_that_wants_one(values, recorded, recipe_
         with pytest.raises(ImageError, match="needs a depth map"):
             one(photo)
     assert Bundle.read(tmp_path / "b.onnx").depth == bundle.depth
-    assert (same.cost(images.read(photo)).multiply_adds or 0) > 0
+    assert (same.cost(same, images.read(photo)).multiply_adds or 0) > 0
 
 
 # What is refused before anything starts
