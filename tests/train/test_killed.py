@@ -26,9 +26,8 @@ def start():
     context.set_forkserver_preload(["figureground.train"])
 
     def begin(recipe, overrides, folder):
-        process = context.Process(
-            target=run, args=(recipe, overrides), kwargs={"output": folder, "resume": True}, daemon=True
-        )
+        # No daemon: those may not start the processes that read photos.
+        process = context.Process(target=run, args=(recipe, overrides), kwargs={"output": folder, "resume": True})
         process.start()
         return process
 
