@@ -9,7 +9,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from figureground.networks.blocks.convolution import ConvNormReLU, MixNormReLU
 
 
 def hashed(name: str, count: int) -> np.ndarray:
@@ -51,3 +54,21 @@ def _fill_by_hash() -> Callable[..., None]:
 @pytest.fixture(name="hashed_input")
 def _hashed_input() -> Callable[..., Tensor]:
     return hashed_input
+
+
+def concatenated(self: MixNormReLU, maps: list[Tensor]) -> Tensor:
+    """What published networks do in the place of `MixNormReLU`: resize, concatenate, mix."""
+    size = maps[0].shape[-2:]
+    resized = [maps[0], *(F.interpolate(x, size, mode="bilinear", align_corners=False) for x in maps[1:])]
+    return ConvNormReLU.forward(self, torch.cat(resized[::-1] if self.coarsest_first else resized, dim=1))
+
+
+@pytest.fixture(name="concatenated")
+def _concatenated() -> Callable[..., Tensor]:
+    return concatenated
+
+
+@pytest.fixture
+def _as_published(monkeypatch):
+    """Networks mix maps by a 1x1 convolution of their concatenation, which takes the published multiply-adds."""
+    monkeypatch.setattr(MixNormReLU, "forward", concatenated)

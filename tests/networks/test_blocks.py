@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from figureground.errors import NetworkError
 from figureground.networks.blocks.bilinear import BilinearUpsample, bilinear_kernel
+from figureground.networks.blocks.convolution import MixNormReLU
 from figureground.networks.blocks.frame import pad_to_multiple
 from figureground.networks.blocks.preactivation import PreActivationBottleneck
 from figureground.networks.blocks.stacked_dilation import StackedDilation
@@ -54,6 +55,25 @@ def test_bilinear_upsampling_is_interpolation_inside(factor):
     assert ours.shape == theirs.shape
     inside = (..., slice(factor // 2, -factor // 2), slice(factor // 2, -factor // 2))
     torch.testing.assert_close(ours[inside], theirs[inside])
+
+
+@pytest.mark.parametrize("coarsest_first", [False, True])
+@pytest.mark.parametrize("size", [(8, 12), (7, 9)])
+def test_mixing_before_resizing_is_mixing_the_concatenation(size, coarsest_first, concatenated, monkeypatch):
+    channels = (5, 2, 3)
+    mix = MixNormReLU(
+        channels[::-1] if coarsest_first else channels, 4, coarsest_first=coarsest_first, bias=True
+    ).double()
+    shapes = [(2, width, -(-size[0] // 2**level), -(-size[1] // 2**level)) for level, width in enumerate(channels)]
+    maps = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    found = []
+    for _ in range(2):  # ours, then the concatenation's
+        out = mix(maps)
+        found.append([out, *torch.autograd.grad(out.square().sum(), [*maps, *mix.parameters()])])
+        mix[1].reset_running_stats()
+        monkeypatch.setattr(MixNormReLU, "forward", concatenated)
+    assert found[0][0].shape == (2, 4, *size)
+    torch.testing.assert_close(found[0], found[1])
 
 
 def test_frozen_upsampling_has_no_parameters():

@@ -247,7 +247,7 @@ def cost(**options: object) -> tuple[int, float]:
     return sum(parameter.numel() for parameter in network.parameters()), counter.get_total_flops() / 2e9
 
 
-@pytest.mark.usefixtures("_full_width")
+@pytest.mark.usefixtures("_full_width", "_as_published")
 @pytest.mark.parametrize(
     ("options", "billions"),
     [

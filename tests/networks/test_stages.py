@@ -77,6 +77,7 @@ PUBLISHED = [
 ]
 
 
+@pytest.mark.usefixtures("_as_published")
 @pytest.mark.parametrize(("name", "options", "billions"), PUBLISHED, ids=str)
 def test_multiply_adds_are_the_published_ones(name, options, billions):
     assert outline(name, **options).multiply_adds / 1e9 == pytest.approx(billions, abs=0.006)
@@ -148,6 +149,7 @@ def test_what_a_module_does_itself_and_what_a_prediction_leaves_out():
     assert (stages["auxiliary"].parameters, stages["auxiliary"].shapes) == (25, ())
 
 
+@pytest.mark.usefixtures("_as_published")
 @pytest.mark.parametrize(
     ("name", "ours"),
     [

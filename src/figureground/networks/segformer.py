@@ -13,12 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from figureground.errors import NetworkError, suggest
-from figureground.networks.blocks.convolution import ConvNormReLU, he_normal
+from figureground.networks.blocks.convolution import ConvNormReLU, MixNormReLU, he_normal
 from figureground.networks.blocks.frame import resize_logits
 from figureground.networks.blocks.switches import OFF, EncoderDecoder, Switches
 from figureground.networks.encoders.mit import VARIANTS, MiT, init_as_released, to_map, to_tokens
@@ -42,7 +40,7 @@ class LinearDecoder(nn.Module):
     def __init__(self, channels: Sequence[int], leaves: int, width: int, classified: int | None = None) -> None:
         super().__init__()
         self.project = nn.ModuleList(self.projection(inputs, width) for inputs in channels)
-        self.fuse = ConvNormReLU(len(channels) * width, width, kernel=1)
+        self.fuse = MixNormReLU([width] * len(channels), width, coarsest_first=True)
         self.dropout = nn.Dropout(0.1)
         self.classify = nn.Conv2d(classified or width, leaves, 1)
         self.project.apply(init_as_released)
@@ -64,9 +62,7 @@ class LinearDecoder(nn.Module):
 
     def mix(self, maps: Sequence[Tensor]) -> Tensor:
         """Projected maps (N, width, h_i, w_i), finest first -> what is classified, (N, width, h_0, w_0)."""
-        size = maps[0].shape[-2:]
-        coarse = [F.interpolate(x, size=size, mode="bilinear", align_corners=False) for x in maps[:0:-1]]
-        mixed: Tensor = self.dropout(self.fuse(torch.cat([*coarse, maps[0]], dim=1)))
+        mixed: Tensor = self.dropout(self.fuse(maps))
         return mixed
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 
 class ConvNormReLU(nn.Sequential):
@@ -23,6 +24,37 @@ class ConvNormReLU(nn.Sequential):
             nn.BatchNorm2d(outputs),
             nn.ReLU(inplace=True),
         )
+
+
+class MixNormReLU(ConvNormReLU):
+    """Maps resized bilinearly to the finest and concatenated, then a 1x1 convolution, batch normalisation, ReLU.
+
+    Maps (N, channels[i], h_i, w_i), finest first -> (N, outputs, h_0, w_0). Each map meets its columns of the
+    convolution before it is resized. That is the same, for the weights of an interpolation add up to one, and neither
+    the concatenation nor most of its multiplications are needed.
+
+    channels: of the maps, in the order of the concatenation.
+    coarsest_first: the order of the concatenation, which is that of the convolution's columns.
+    """
+
+    def __init__(
+        self, channels: Sequence[int], outputs: int, *, coarsest_first: bool = False, bias: bool = False
+    ) -> None:
+        super().__init__(sum(channels), outputs, kernel=1, bias=bias)
+        self.channels = list(channels)
+        self.coarsest_first = coarsest_first
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:  # type: ignore[override]
+        """Maps (N, channels[i], h_i, w_i), finest first, -> (N, outputs, h_0, w_0)."""
+        convolve, norm, rectify = self
+        assert isinstance(convolve, nn.Conv2d)
+        columns = convolve.weight.split(self.channels, dim=1)
+        first, *others = reversed(columns) if self.coarsest_first else columns
+        out = F.conv2d(maps[0], first, convolve.bias)
+        for x, weight in zip(maps[1:], others, strict=True):
+            out += F.interpolate(F.conv2d(x, weight), size=out.shape[-2:], mode="bilinear", align_corners=False)
+        rectified: Tensor = rectify(norm(out))
+        return rectified
 
 
 def he_normal(modules: Iterable[nn.Module]) -> None:

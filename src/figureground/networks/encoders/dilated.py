@@ -44,7 +44,10 @@ def dilate_evenly(encoder: TimmEncoder) -> None:
     for name, stage in encoder.body.named_children():
         if not name.startswith("layer"):
             continue
-        wide = [conv for conv in stage.modules() if isinstance(conv, nn.Conv2d) and conv.kernel_size[0] > 1]
-        dilation = max(conv.dilation for conv in wide)
-        for conv in wide:
-            conv.dilation = conv.padding = dilation
+        convolutions = [module for module in stage.modules() if isinstance(module, nn.Conv2d)]
+        dilation = max(conv.dilation for conv in convolutions)
+        for conv in convolutions:
+            # It means nothing to a 1x1 convolution, but on one thread PyTorch has a quicker kernel for dilated ones.
+            conv.dilation = dilation
+            if conv.kernel_size[0] > 1:
+                conv.padding = dilation
