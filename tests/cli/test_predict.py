@@ -84,6 +84,13 @@ def test_an_odd_name_is_no_markup(predict, tmp_path, scene):
     assert rows(tmp_path / "p.csv")[1][0] == "<b>&"
 
 
+def test_nothing_is_written_to_standard_output_in_the_place_of_a_file(predict, folder, tmp_path):
+    answer = predict(folder, "--csv", "-")
+    assert answer.code == 2
+    assert "give --csv and --html a name each" in answer.one_error
+    assert not (tmp_path / "-").exists()
+
+
 def test_nothing_is_left_of_a_run_that_fails(tmp_path, tiny_bundle, photo):
     (tmp_path / "old.csv").write_text("old")
     with pytest.raises(DataError, match="two photos are called 'photo'"):

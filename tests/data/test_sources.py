@@ -239,3 +239,32 @@ def test_composites_without_a_background_left(folders):
 def test_a_source_says_what_it_lacks(spec, message):
     with pytest.raises(ValueError, match=message):
         SourceSpec(**spec)
+
+
+def test_masks_of_more_than_eight_bits_and_of_one_are_read_as_stored(tmp_path, folders):
+    deep = np.array([[0, 1], [300, 65535]], np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    assert read_index_map(tmp_path / "deep.png").tolist() == deep.tolist()
+    Image.fromarray(deep > 0).save(tmp_path / "bit.png")
+    assert read_index_map(tmp_path / "bit.png").tolist() == [[0, 255], [255, 255]]
+    Image.fromarray(np.dstack([0 * deep, 0 * deep, deep > 0]).astype(np.uint8)).save(tmp_path / "blue.png")
+    assert read_index_map(tmp_path / "blue.png").tolist() == [[0, 1], [1, 1]]
+    Image.fromarray(np.full((20, 30), 300, np.uint16)).save(folders / "masks/p0.png")
+    assert (read(build(folders, **PAIRS)).target == 1).all()
+    with pytest.raises(DataError, match=r"p0\.png has the value 300, but the label tree has 2 leaves"):
+        build(folders, labels=TWO, any_value_is_leaf=False, **PAIRS)
+    Image.fromarray(np.ones((20, 30), np.float32)).save(folders / "masks/p0.tif")
+    with pytest.raises(DataError, match="holds numbers that are no labels"):
+        read_index_map(folders / "masks/p0.tif")
+
+
+def test_two_files_of_one_stem_are_named(folders):
+    shutil.copy(folders / "images/p1.jpg", folders / "images/p1.jpeg")
+    with pytest.raises(DataError, match=r"p1\.jpeg and .*p1\.jpg have one stem; rename one of them"):
+        build(folders, **PAIRS)
+
+
+def test_a_lossy_mask_is_named(folders):
+    (folders / "masks/p1.png").rename(folders / "masks/p1.jpg")
+    with pytest.raises(DataError, match=r"p1\.jpg is a lossy jpg file"):
+        build(folders, **PAIRS)

@@ -65,6 +65,8 @@ def predict(
     """
     if csv_file is None and html_file is None:
         raise click.UsageError("give --csv FILE, --html FILE or both")
+    if Path("-") in (csv_file, html_file):
+        raise click.UsageError("'-' is no file to write to: give --csv and --html a name each")
     from figureground.cli.pipeline import Job, Task, process
     from figureground.cli.progress import Progress
     from figureground.cli.refining import opener

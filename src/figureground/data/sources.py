@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +84,7 @@ class PairSource:
         if self.value is not None:
             return Sample(image, np.where(target > 0, self.value, 0).astype(np.uint8))
         self._check_numbers(mask_path, target)
-        return Sample(image, target)
+        return Sample(image, target.astype(np.uint8))
 
     def check_some(self, count: int = 32) -> None:
         """DataError where one of `count` masks, evenly spread, holds numbers that are no leaves."""
@@ -92,7 +92,7 @@ class PairSource:
             for _, mask_path in self.pairs[:: max(1, len(self.pairs) // count)]:
                 self._check_numbers(mask_path, read_index_map(mask_path))
 
-    def _check_numbers(self, mask_path: Path, target: Pixels) -> None:
+    def _check_numbers(self, mask_path: Path, target: NDArray[np.integer[Any]]) -> None:
         highest = int(target.max(initial=0, where=target != IGNORE))
         if highest > self.leaves:
             raise DataError(
@@ -162,14 +162,20 @@ def _paste(canvas: Image.Image, target: Image.Image, cutout: Image.Image, rng: n
     target.paste(255, (place.left, place.top), alpha)
 
 
-def read_index_map(path: Path) -> Pixels:
-    """The values of a mask file as they are stored: (H, W) uint8, the palette's indices for palette files."""
-    try:
-        with Image.open(path) as opened:
-            stored = opened if opened.mode in ("L", "P") else opened.convert("L")
-            return np.array(stored, dtype=np.uint8)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise DataError(f"{path} cannot be read as a mask: {error}", remedy="save it again as an 8-bit PNG") from error
+def read_index_map(path: Path) -> NDArray[np.integer[Any]]:
+    """The values of a mask file as they are stored, (H, W): of a palette file the indices, of one bit a pixel 0 or 255.
+
+    Of a picture in colours, which can only say where somebody is, the highest value of the three.
+
+    Raises:
+        ImageError: not an image, or a damaged one.
+        DataError: the file cannot be opened, or holds fractions.
+    """
+    stored = images.read_stored(path)
+    values = stored if stored.ndim == 2 else stored.max(axis=-1)
+    if values.dtype.kind == "f":
+        raise DataError(f"{path} holds numbers that are no labels", remedy="save it as an 8-bit PNG")
+    return values * np.uint8(255) if values.dtype == bool else values
 
 
 def held_out(stem: str, share: float) -> bool:
@@ -199,16 +205,28 @@ def picture_files(folder: Path) -> list[Path]:
 
 
 def match_pairs(images_folder: Path, masks_folder: Path) -> list[tuple[Path, Path]]:
-    """(picture, mask) paths of equal stems; DataError naming the first picture without a mask."""
-    masks = {path.stem: path for path in picture_files(masks_folder)}
-    pictures = picture_files(images_folder)
+    """(picture, mask) paths of equal stems.
+
+    Raises:
+        DataError: a picture has no mask or a lossy one, or two pictures or two masks share a stem.
+    """
+    masks, by_stem = _by_stem(masks_folder), _by_stem(images_folder)
+    pictures = list(by_stem.values())
     missing = [path for path in pictures if path.stem not in masks]
     if missing:
         raise DataError(
             f"{len(missing)} pictures in {images_folder} have no mask in {masks_folder}, first {missing[0].name}",
             remedy="add the masks or move the pictures away",
         )
-    return [(path, masks[path.stem]) for path in pictures]
+    return [(path, images.check_lossless(masks[path.stem])) for path in pictures]
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in picture_files(folder):
+        if found.setdefault(path.stem, path) != path:
+            raise DataError(f"{found[path.stem]} and {path} have one stem", remedy="rename one of them")
+    return found
 
 
 def check_sizes(pairs: Sequence[tuple[Path, Path]]) -> None:

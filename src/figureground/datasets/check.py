@@ -40,7 +40,6 @@ from figureground.labels import LabelTree
 __all__ = ["Findings", "Problem", "check"]
 
 IGNORE = 255
-_LOSSY = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".heic", ".heif", ".hif", ".avif"})
 _LOOKED_AT = 64
 """Pixels on the short side of a photo that its hash is taken from; a JPEG is decoded no larger than needed."""
 _THREADS = 2
@@ -171,7 +170,7 @@ def _look(split: str, labels: LabelTree | None, path: Path, mask: Path | None) -
 
 def _look_at_mask(photo: Path, mask: Path, size: tuple[int, int] | None, labels: LabelTree | None) -> Iterator[Problem]:
     files = (str(mask),)
-    if mask.suffix.lower() in _LOSSY:
+    if images.is_lossy(mask):
         yield Problem("lossy", True, files, f"{mask} is in a lossy format; save masks as PNG")
         return
     try:

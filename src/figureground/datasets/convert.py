@@ -101,12 +101,13 @@ def _check(items: list[Item], layout: Layout, source: Path) -> None:
 
 
 def _prepare(dest: Path) -> None:
+    images.make_folder(dest)
     try:
-        if dest.is_dir() and any(dest.iterdir()):
-            raise OutputError(f"{dest} is not empty", remedy="give a new folder")
-        dest.mkdir(parents=True, exist_ok=True)
+        filled = any(dest.iterdir())
     except OSError as error:
-        raise OutputError(f"cannot make the folder {dest}: {error.strerror}", remedy="give another place") from error
+        raise OutputError(f"cannot look into {dest}: {error.strerror}", remedy="give another place") from error
+    if filled:
+        raise OutputError(f"{dest} is not empty", remedy="give a new folder")
 
 
 def _write(item: Item, folder: Path, tree: LabelTree | None, person: int, link: bool) -> None:

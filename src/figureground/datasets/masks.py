@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import DataError
-from figureground.images.formats import decoding, open_header
+from figureground.images import read_stored
 
 __all__ = ["read_values"]
 
@@ -23,21 +23,13 @@ def read_values(path: str | Path) -> Values:
         DataError: it cannot be opened, or its colours differ, so that a pixel has no one number.
         ImageError: not an image, or a damaged one.
     """
-    name = f"the mask '{path}'"
-    try:
-        with open(path, "rb") as file:
-            opened = open_header(file, name)
-            with decoding(name, opened.format or ""):
-                # One bit a pixel is black and white, not 0 and 1.
-                picture = opened.convert("L") if opened.mode == "1" else opened
-                bands, values = picture.getbands(), np.asarray(picture)
-    except OSError as error:
-        raise DataError(f"cannot open {name}: {error.strerror}") from error
+    values = read_stored(path)
     if values.ndim == 3:
-        colours = values[..., [index for index, band in enumerate(bands) if band not in ("A", "a")]]
-        if (colours != colours[..., :1]).any():
-            raise DataError(f"{name} is in colour", remedy="save index maps as grey or palette PNG")
-        values = colours[..., 0]
+        if (values != values[..., :1]).any():
+            raise DataError(f"the mask '{path}' is in colour", remedy="save index maps as grey or palette PNG")
+        values = values[..., 0]
+    if values.dtype == bool:  # one bit a pixel is black and white, not 0 and 1
+        values = values * np.uint8(255)
     if values.dtype.kind == "f" or values.min(initial=0) < 0:
-        raise DataError(f"{name} holds numbers that are no labels", remedy="save it as an 8-bit PNG")
+        raise DataError(f"the mask '{path}' holds numbers that are no labels", remedy="save it as an 8-bit PNG")
     return values.astype(np.uint8) if values.max(initial=0) < 256 else values.astype(np.uint16)

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import DataError, suggest
-from figureground.images import DEPTH_SUFFIXES, find_depth_map, is_image_path
-from figureground.images.formats import decoding, open_header
+from figureground.images import DEPTH_SUFFIXES, check_lossless, find_depth_map, is_image_path, read_stored
 from figureground.runtime.depth_input import WithDepth
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 PART_MAPS = "parts"
 """Where index maps of body parts lie; taken when there is no folder of masks."""
-_LOSSY = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".heic", ".heif", ".hif", ".avif"})
 
 
 class Pair(NamedTuple):
@@ -67,7 +65,7 @@ def find_pairs(data_dir: str | Path, images: str = "images", masks: str = "masks
             f"({len(missing)} of {len(photos)} photos lack one)",
             remedy="masks have the stem of their photo",
         )
-    return [Pair(stem, photos[stem], _lossless(truths[stem])) for stem in sorted(photos)]
+    return [Pair(stem, photos[stem], check_lossless(truths[stem])) for stem in sorted(photos)]
 
 
 def with_depth_maps(pairs: Sequence[Pair], folder: str | Path) -> list[Pair]:
@@ -113,11 +111,8 @@ def read_mask(path: str | Path) -> NDArray[np.bool_]:
         ImageError: not an image, or a damaged one.
         DataError: the file cannot be opened.
     """
-    values, bands = _stored(path)
-    if values.ndim == 2:
-        return np.asarray(values != 0)
-    colours = [index for index, band in enumerate(bands) if band not in ("A", "a")]
-    return np.asarray((values[..., colours] != 0).any(axis=-1))
+    values = read_stored(path)
+    return np.asarray(values != 0 if values.ndim == 2 else (values != 0).any(axis=-1))
 
 
 def read_parts(path: str | Path) -> NDArray[np.int64]:
@@ -127,24 +122,12 @@ def read_parts(path: str | Path) -> NDArray[np.int64]:
         ImageError: not an image, or a damaged one.
         DataError: the file cannot be opened, or is a picture in colours.
     """
-    values, _ = _stored(path)
+    values = read_stored(path)
     if values.ndim != 2:
         raise DataError(
             f"'{path}' is a picture in colours, not an index map", remedy="save the numbers of labels as a grey PNG"
         )
     return values.astype(np.int64)
-
-
-def _stored(path: str | Path) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """The values of a mask file as they are in it, and the names of their bands."""
-    name = f"the mask '{path}'"
-    try:
-        with open(path, "rb") as file:
-            opened = open_header(file, name)
-            with decoding(name, opened.format or ""):
-                return np.asarray(opened), opened.getbands()
-    except OSError as error:
-        raise DataError(f"cannot open {name}: {error.strerror}") from error
 
 
 def _folder(root: Path, name: str) -> Path:
@@ -170,12 +153,3 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     if not found:
         raise DataError(f"no images in {folder}", remedy="it needs .jpg, .png or .webp files")
     return found
-
-
-def _lossless(mask: Path) -> Path:
-    if mask.suffix.lower() in _LOSSY:
-        raise DataError(
-            f"the mask {mask} is a lossy {mask.suffix[1:]} file, in which zero is not exactly zero",
-            remedy="save the masks as PNG",
-        )
-    return mask

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -161,7 +162,8 @@ def _answer(view: Segmenter, photo: Photo) -> tuple[NDArray[np.float32], float]:
 
 def _write(file: Path, leaves: NDArray[np.float32]) -> None:
     steps = np.round(leaf_logits(leaves) * _FIXED_POINT).clip(-32767, 32767).astype(np.int16)
-    temporary = file.with_suffix(".tmp.npy")
+    # Of its own, for another search may fill the same folder.
+    temporary = file.with_suffix(f".{os.getpid()}.tmp.npy")
     try:
         np.save(temporary, steps)
         temporary.replace(file)

@@ -16,6 +16,7 @@ from figureground.images.depth import (
 )
 from figureground.images.fetching import fetch, is_url
 from figureground.images.formats import IMAGE_SUFFIXES, is_image_path
+from figureground.images.masks import check_lossless, is_lossy, read_stored
 from figureground.images.reading import MAX_PIXELS, Source, read, size
 from figureground.images.resizing import resize, resize_map
 from figureground.images.rle import mask_from_coco, mask_from_rle, mask_to_rle
@@ -30,11 +31,13 @@ __all__ = [
     "DepthMap",
     "DepthValues",
     "Source",
+    "check_lossless",
     "depth_size",
     "encode",
     "fetch",
     "find_depth_map",
     "is_image_path",
+    "is_lossy",
     "is_url",
     "make_folder",
     "mask_from_coco",
@@ -43,6 +46,7 @@ __all__ = [
     "normalised_depth",
     "read",
     "read_depth",
+    "read_stored",
     "resize",
     "resize_map",
     "size",

@@ -109,6 +109,6 @@ def changed_data(before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapp
             continue
         if old is None or new is None:
             return f"source '{name}' is {'new' if old is None else 'gone'}"
-        was, has = (f"{one['files']} files of {one['bytes']} bytes" for one in (old, new))
+        was, has = (f"{one.get('files')} files of {one.get('bytes')} bytes" for one in (old, new))
         return f"source '{name}' had {was}, and has {has}" if was != has else f"source '{name}' has other files"
     return None

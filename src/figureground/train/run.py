@@ -30,6 +30,7 @@ from figureground.networks.registry import without_weights
 from figureground.networks.transfer import read_tensors, transfer
 from figureground.train.balance import as_measured_before, measured
 from figureground.train.callbacks import DrawPredictions, KeepBest, SaveProgress
+from figureground.train.denormals import denormals_flushed
 from figureground.train.disk import DrawDisk
 from figureground.train.divergence import StopAtNaN
 from figureground.train.failures import plain_failures
@@ -85,13 +86,12 @@ def run(
     check_trackers(recipe)
     if not torch.cuda.is_available():
         keep_freed_memory()
-    torch.set_flush_denormal(True)
     L.seed_everything(recipe.seed, workers=True, verbose=False)
     feed = Feed(recipe, folder)
     photos = _photos(folder, recipe)
     recipe = measured(recipe, feed.training)
     task = SegmentationTask(recipe, build_model(recipe), _teacher(recipe))
-    with plain_failures(folder), warnings.catch_warnings():
+    with plain_failures(folder), denormals_flushed(), warnings.catch_warnings():
         # Lightning's advice on workers and intervals would drown the lines that say how the run goes.
         warnings.filterwarnings("ignore", module="lightning")
         _start(folder, recipe, photos)
@@ -134,13 +134,24 @@ def _check_folder(folder: Path, recipe: Recipe, resume: bool) -> None:
 def _photos(folder: Path, recipe: Recipe) -> dict[str, dict[str, Any]]:
     """The fingerprint of the recipe's photos, which must be that of the run in the folder, where one has begun."""
     photos, path = data_fingerprint(recipe), folder / DATA
-    difference = changed_data(json.loads(path.read_text(encoding="utf-8")), photos) if path.exists() else None
+    difference = changed_data(_noted_photos(path), photos) if path.exists() else None
     if difference:
         raise DataError(
             f"the photos are not those that the run in {folder} began with: {difference}",
             remedy=f"bring them back, give -o another folder, or delete {path} to go on with these",
         )
     return photos
+
+
+def _noted_photos(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        noted = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(noted, dict) and all(isinstance(one, dict) for one in noted.values()):
+            return noted
+        reason = "it is no table of sources"
+    except (OSError, ValueError) as error:
+        reason = str(error)
+    raise DataError(f"{path} is damaged: {reason}", remedy="delete it to go on with the photos that are there")
 
 
 def _start(folder: Path, recipe: Recipe, photos: dict[str, dict[str, Any]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -44,11 +45,11 @@ class MixNormReLU(ConvNormReLU):
         self.channels = list(channels)
         self.coarsest_first = coarsest_first
 
-    def forward(self, maps: Sequence[Tensor]) -> Tensor:  # type: ignore[override]
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Maps (N, channels[i], h_i, w_i), finest first, -> (N, outputs, h_0, w_0)."""
         convolve, norm, rectify = self
         assert isinstance(convolve, nn.Conv2d)
-        columns = convolve.weight.split(self.channels, dim=1)
+        columns = torch.split(convolve.weight, self.channels, dim=1)
         first, *others = reversed(columns) if self.coarsest_first else columns
         out = F.conv2d(maps[0], first, convolve.bias)
         for x, weight in zip(maps[1:], others, strict=True):
