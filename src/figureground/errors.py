@@ -13,7 +13,8 @@ Every failure a user can cause is a `FiguregroundError`: one line of text and th
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 __all__ = [
     "BundleError",
@@ -35,6 +36,7 @@ __all__ = [
     "UnreadableImageError",
     "nearest",
     "suggest",
+    "within",
 ]
 
 
@@ -55,6 +57,16 @@ class FiguregroundError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}; {self.remedy}" if self.remedy else self.message
+
+
+@contextmanager
+def within(place: object) -> Iterator[None]:
+    """Put the place, a file or a key in it, before the message of any failure that comes out of this block."""
+    try:
+        yield
+    except FiguregroundError as error:
+        error.message = _one_line(f"{place}: {error.message}")
+        raise
 
 
 class ImageError(FiguregroundError):

@@ -91,6 +91,16 @@ def test_nothing_is_written_to_standard_output_in_the_place_of_a_file(predict, f
     assert not (tmp_path / "-").exists()
 
 
+@pytest.mark.parametrize("page", ["out/p", "./out/p", "out/../out/p", "link/p", "{here}/out/p"])
+def test_two_files_in_one_place_are_refused(predict, folder, tmp_path, page):
+    (tmp_path / "link").symlink_to("out")
+    (tmp_path / "out").mkdir()
+    answer = predict(folder, "--csv", "out/p", "--html", page.format(here=tmp_path))
+    assert answer.code == 2
+    assert "--csv and --html are one file, out/p: give a name each" in answer.one_error
+    assert not list((tmp_path / "out").iterdir())
+
+
 def test_nothing_is_left_of_a_run_that_fails(tmp_path, tiny_bundle, photo):
     (tmp_path / "old.csv").write_text("old")
     with pytest.raises(DataError, match="two photos are called 'photo'"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -110,7 +111,50 @@ def test_values_are_checked_against_a_tree(two_splits):
     assert found.serious
     assert "has 10" in found.message
     save(rectangle(value=9), two_splits / "train/masks/p0.png")
-    assert not kinds(two_splits, labels=tree), "9 is the number of an inner node"
+    found = kinds(two_splits, labels=tree)
+    assert list(found) == ["inner"], "9 is the number of an inner node"
+    assert not found["inner"].serious
+    assert "has 9 (lower_body), of inner nodes; training with any_value_is_leaf: false" in found["inner"].message
+    both = rectangle(value=7)
+    both[0, :3] = 6, 10, 255
+    save(both, two_splits / "train/masks/p0.png")
+    found = kinds(two_splits, labels=tree)
+    assert list(found) == ["values", "inner"]
+    assert "has 7 (body), of" in found["inner"].message
+
+
+def test_what_is_noted_of_inner_nodes_is_what_training_refuses(two_splits):
+    pytest.importorskip("torch")
+    from figureground.data.sources import PairSource
+
+    tree = LabelTree.named("pascal-person-part")
+    for value, noted in ((6, False), (7, True)):
+        mask = two_splits / "train/masks/p0.png"
+        save(rectangle(value=value), mask)
+        source = PairSource("train", ((two_splits / "train/images/p0.png", mask),), None, len(tree.leaves))
+        with pytest.raises(DataError, match=r"has the value 7\b") if noted else nullcontext():
+            source.read(0, np.random.default_rng(0))
+        findings = check(find_splits([two_splits / "train"]), labels=tree)
+        assert ("inner" in findings.counts()) is noted
+        assert findings.ok
+
+
+@pytest.mark.parametrize("grey", [0, 255])
+def test_a_shape_in_the_alpha_channel_is_noted(two_splits, grey):
+    mask = two_splits / "train/masks/p0.png"
+    flat = np.full((48, 64), grey, np.uint8)
+    save(np.dstack([flat, rectangle()]), mask)
+    found = kinds(two_splits)
+    assert list(found) == ["full" if grey else "empty", "alpha"]
+    assert not found["alpha"].serious
+    assert "its alpha channel is passed over" in found["alpha"].message
+    save(np.dstack([flat, flat, flat, rectangle()]), mask)
+    assert "alpha" in kinds(two_splits)
+    for alpha in (0, 255):
+        save(np.dstack([flat, np.full_like(flat, alpha)]), mask)
+        assert "alpha" not in kinds(two_splits), "it has no shape"
+    save(np.dstack([rectangle(), rectangle()]), mask)
+    assert not kinds(two_splits), "the grey has the shape"
 
 
 @pytest.mark.parametrize(("place", "serious"), [("train/images/again.png", False), ("valid/images/again.png", True)])
@@ -160,6 +204,16 @@ def test_folders_that_are_none(tmp_path):
         find_splits([tmp_path], masks="truth")
 
 
+@pytest.mark.parametrize("named", [{"images": "nope"}, {"images": "mask"}, {"masks": "masks"}])
+def test_folders_that_were_named_have_to_be_there(two_splits, named):
+    (two_splits / "train/images").rename(two_splits / "train/pictures")
+    remedy = "did you mean 'masks'" if named.get("images") == "mask" else "known: masks, pictures"
+    with pytest.raises(DataError, match=f"no folder '{named.get('images', 'images')}' in .*train; {remedy}"):
+        find_splits([two_splits / "train"], **named)
+    assert find_splits([two_splits / "train"], images="pictures")[0].pairs()
+    assert [split.name for split in find_splits([two_splits], images="pictures")] == ["train"]
+
+
 def test_mask_values_are_those_of_the_file(tmp_path):
     values = np.array([[0, 7], [255, 1]], np.uint8)
     palette = Image.fromarray(values)
@@ -188,6 +242,10 @@ def test_the_verb(two_splits, capsys):
     assert (found["ok"], found["counts"]) == (False, {"no mask": 1})
     assert main(["data", "check", "none"]) == 2
     assert "no such folder: none" in capsys.readouterr().err
+    assert main(["data", "check", str(two_splits / "train"), "--images", "nope"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "there is no folder 'nope'" in said.err
 
 
 @pytest.mark.data

@@ -201,18 +201,50 @@ def test_rle_csv(make, tmp_path):
     make("images/a.jpg", photo(0))
     make("images/b.png", photo(1))
     make("images/c.png", photo(2))
-    make("pred.csv", "id,rle_mask\na,1 3 18 2\nb.png,\nc,5 1\nc,7 1\n")
+    make("pred.csv", "id,rle_mask\na,1 3 18 2\nb.png,\nc,7 1 5 2 5 0\n")
     found = converted(tmp_path, "rle-csv", "source/pred.csv")
     assert np.flatnonzero(found["a"]).tolist() == [0, 1, 2, 17, 18]
     assert not found["b"].any()
-    assert np.flatnonzero(found["c"]).tolist() == [4, 6]
+    assert np.flatnonzero(found["c"]).tolist() == [4, 5, 6]
     assert found["a"].max() == 255
+
+
+def test_rle_csv_columns_go_by_their_names(make, tmp_path):
+    make("images/a.jpg", photo(0))
+    make("pred.csv", "score,rle_mask , id\n0.5,1 3,a\n")
+    assert np.flatnonzero(converted(tmp_path, "rle-csv", "source/pred.csv")["a"]).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", r"pred\.csv:1: the heading is ''; one column has to be called id, and one rle_mask"),
+        ("ImageId,EncodedPixels\na,1 3\n", r"pred\.csv:1: the heading is 'ImageId,EncodedPixels'; one column has"),
+        ("a,1 3\n", r"pred\.csv:1: the heading is 'a,1 3'"),
+        ("id,rle_mask,id\na,1 3,b\n", "the heading is 'id,rle_mask,id'"),
+        ("id,rle_mask\nb,\na\n", r"pred\.csv:3: the line of 'a' has 1 columns, the heading 2"),
+        ("id,rle_mask\nc,1 3\n", r"pred\.csv:2: 'c' has no photo in .*--photos"),
+        ("id,rle_mask\na,1 3\na,7 1\n", r"pred\.csv:3: 'a' names a photo a second time; write all runs"),
+        ("id,rle_mask\na,1 3\na.jpg,7 1\n", r"pred\.csv:3: 'a\.jpg' names a photo a second time"),
+        ("id,rle_mask\na,1 3 3 2\n", r"pred\.csv:2: 'a': the runs '1 3' and '3 2' overlap; write each pixel once"),
+        ("id,rle_mask\na,30 2 9 9 1 20\n", r"pred\.csv:2: 'a': the runs '1 20' and '9 9' overlap"),
+        ("id,rle_mask\nb,\na,1 x\n", r"pred\.csv:3: 'a': run lengths hold what is no whole number.*; write pairs"),
+        ("id,rle_mask\na,1 3 4\n", r"pred\.csv:2: 'a': run lengths are pairs.*; write pairs"),
+        ("id,rle_mask\na,190 9\n", r"pred\.csv:2: 'a': the run '190 9' leaves"),
+    ],
+)
+def test_rle_csv_names_the_line_and_the_id(make, tmp_path, text, said):
+    make("images/a.jpg", photo(0))
+    make("images/b.jpg", photo(1))
+    make("pred.csv", text)
+    with pytest.raises(DataError, match=said):
+        converted(tmp_path, "rle-csv", "source/pred.csv")
 
 
 def test_rle_csv_with_photos_elsewhere(make, tmp_path):
     make("elsewhere/a.jpg", photo(0))
     make("pred.csv", "id,rle_mask\na,1 3\n")
-    with pytest.raises(DataError, match=r"no photo of 'a'.*--photos"):
+    with pytest.raises(DataError, match=r"'a' has no photo in .*--photos"):
         converted(tmp_path, "rle-csv", "source/pred.csv")
     assert converted(tmp_path, "rle-csv", "source/pred.csv", photos=tmp_path / "source/elsewhere")
     make("pred.csv", "id,rle_mask\na,190 9\n")

@@ -10,7 +10,7 @@ from PIL import Image
 
 from figureground.cli.app import main
 from figureground.datasets import contact_sheet, find_splits, stats
-from figureground.errors import DataError
+from figureground.errors import DataError, ImageError
 from figureground.labels import LabelTree
 
 TREE = LabelTree.named("pascal-person-part")
@@ -102,6 +102,62 @@ def test_the_contact_sheet(two_splits, tmp_path, capsys):
     assert main(["data", "show", str(two_splits), "-o", str(out), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert Image.open(out).size == (said["width"], said["height"])
+
+
+@pytest.fixture
+def damaged(two_splits):
+    """A photo that is none, one cut short behind its header, and a mask in colour; two pairs are whole."""
+    (two_splits / "train/images/p0.png").write_text("no photo")
+    Image.fromarray(np.dstack([np.eye(48, 64, dtype=np.uint8) * v for v in (9, 8, 7)])).save(
+        two_splits / "train/masks/p1.png"
+    )
+    cut = two_splits / "valid/images/p3.png"
+    cut.write_bytes(cut.read_bytes()[:-40])
+    return two_splits
+
+
+def test_files_that_cannot_be_read_are_left_out_of_the_numbers(damaged, capsys):
+    with pytest.raises(ImageError, match=r"p0\.png"):
+        stats(find_splits([damaged]))
+    errors, told = [], []
+    train, valid = stats(find_splits([damaged]), unreadable=errors.append, progress=lambda: told.append(1))
+    assert (len(train.sizes), len(train.shares), len(valid.sizes), len(told)) == (1, 1, 2, 5)
+    assert len(errors) == 2
+    assert main(["data", "stats", str(damaged)]) == 2
+    said = capsys.readouterr()
+    assert "train: 1 photos of 1 sizes, 1 masks" in said.out
+    lines = said.err.splitlines()
+    assert len(lines) == 2
+    for line, name in zip(lines, ("p0.png", "p1.png"), strict=True):
+        assert line.startswith("figureground: ")
+        assert name in line
+        assert line.endswith("; see: figureground data check")
+    assert main(["data", "stats", str(damaged), "--json"]) == 2
+    failed = json.loads(capsys.readouterr().out)["failed"]
+    assert ["p0.png" in failed[0], "p1.png" in failed[1]] == [True, True]
+
+
+def test_files_that_cannot_be_read_are_left_out_of_the_sheet(damaged, tmp_path, capsys):
+    splits = find_splits([damaged])
+    with pytest.raises(ImageError):
+        contact_sheet(splits)
+    errors = []
+    sheet = contact_sheet(splits, cell=64, unreadable=errors.append)
+    for name in ("train/images/p0.png", "train/images/p1.png", "valid/images/p3.png"):
+        (damaged / name).rename(damaged / name.replace("images", ""))
+    assert np.array_equal(sheet, contact_sheet(find_splits([damaged]), cell=64))
+    assert len(errors) == 3
+    (damaged / "train/p0.png").rename(damaged / "train/images/p2.png")
+    out = tmp_path / "sheet.png"
+    assert main(["data", "show", str(damaged), "-o", str(out), "--json"]) == 2
+    said = capsys.readouterr()
+    [line] = said.err.splitlines()
+    assert "p2.png" in line
+    assert line.endswith("; see: figureground data check")
+    assert len(json.loads(said.out)["failed"]) == 1
+    assert out.exists()
+    assert main(["data", "show", str(damaged / "train"), "-o", str(tmp_path / "none.png")]) == 2
+    assert "none of the chosen photos can be read; see: figureground data check" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [[], ["DIR", "--augmented", "r.yaml"], ["DIR", "--set", "seed=1"]])

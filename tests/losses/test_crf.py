@@ -76,6 +76,18 @@ def test_gradients_are_right_and_stop_at_what_is_not_counted(loss, three_classes
     loss(z, target, image=image, scale=1, color=90).backward()
     assert (z.grad[:, :, :3] == 0).all()
     assert (z.grad[:, :, 3:] != 0).any()
+    for scale in (0.5, 0.35):
+        z.grad = None
+        loss(z, target, image=image, scale=scale, color=90).backward()
+        assert (z.grad[:, :, :3] == 0).all()
+        assert (z.grad[:, :, 3:] != 0).any()
+
+
+@pytest.mark.parametrize("loss", [dense_potts, gated_potts])
+def test_an_image_of_another_size_is_refused(loss, three_classes):
+    z, image = three_classes
+    with pytest.raises(ArgumentError, match=r"image is .* but logits are"):
+        loss(z, ALL, image=image[..., 1:])
 
 
 def test_smooth_crf_is_the_distance_to_the_layer(hashed):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from figureground.errors import RecipeError
-from figureground.losses import IGNORE, active_boundary, boundary, cross_entropy, lovasz, soft_dice, tversky
+from figureground.errors import FiguregroundError, RecipeError
+from figureground.losses import IGNORE, active_boundary, boundary, cross_entropy, focal, lovasz, soft_dice, tversky
 from figureground.losses.contour import signed_distance
 
 I = IGNORE  # noqa: E741 - as short as the numbers it stands among
@@ -47,6 +47,8 @@ def test_golden(logits, loss, options, expected):
 
 def test_golden_binary(binary):
     assert float(cross_entropy(*binary)) == pytest.approx(1.38570395, abs=1e-7)
+    assert float(lovasz(*binary, form="hinge")) == pytest.approx(3.23351377, abs=2e-7)
+    assert float(lovasz(*binary, form="hinge", per_image=True)) == pytest.approx(3.11557543, abs=2e-7)
     assert float(soft_dice(*binary, smooth=1e-5)) == pytest.approx(0.70450037, abs=1e-7)
     assert float(soft_dice(*binary, smooth=1e-5, squared=True)) == pytest.approx(0.64859737, abs=1e-7)
 
@@ -68,6 +70,45 @@ def test_tversky_of_halves_is_dice_and_gamma_is_a_root(logits):
     one = logits[:, :1], TARGET.where(TARGET != 2, 0)
     rooted = tversky(*one, gamma=4 / 3)
     torch.testing.assert_close(rooted, tversky(*one) ** 0.75)
+
+
+def test_lovasz_hinge_ignores_and_is_for_one_leaf(binary):
+    logits, target = binary
+    some = target.clone()
+    some[:, 1] = I
+    logits = logits.clone().requires_grad_()
+    value = lovasz(logits, some, form="hinge")
+    value.backward()
+    assert (logits.grad[:, :, 1] == 0).all()
+    kept = [0, 2, 3]
+    assert value.item() == pytest.approx(float(lovasz(logits[:, :, kept], some[:, kept], form="hinge")), abs=1e-6)
+    right = torch.where(target > 0, 1.5, -1.5).unsqueeze(1)
+    assert float(lovasz(right, target, form="hinge")) == 0
+    assert float(lovasz(logits, torch.full_like(target, I), form="hinge", per_image=True)) == 0
+    with pytest.raises(RecipeError, match="for one leaf"):
+        lovasz(logits.expand(-1, 2, -1, -1), target, form="hinge")
+    with pytest.raises(RecipeError, match="without class weights"):
+        lovasz(logits, target, form="hinge", class_weights=(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("loss", "options", "words"),
+    [
+        (soft_dice, {"smooth": -1}, "smooth must be at least 0"),
+        (tversky, {"alpha": -1}, "alpha must be at least 0"),
+        (tversky, {"gamma": 0}, "gamma must be at least 0.01"),
+        (cross_entropy, {"boundary_weight": -5}, "boundary_weight must be"),
+        (cross_entropy, {"hard_share": 3}, "hard_share must be from 0 to 1"),
+        (cross_entropy, {"hard_below": 0}, "hard_below must be"),
+        (cross_entropy, {"label_smoothing": 2}, "label_smoothing must be"),
+        (cross_entropy, {"class_weights": (0, 0, 0)}, "not all zero"),
+        (focal, {"gamma": -2}, "gamma must be at least 0"),
+        (active_boundary, {"reach": 0}, "reach must be at least"),
+    ],
+)
+def test_options_out_of_range_are_refused(logits, loss, options, words):
+    with pytest.raises(FiguregroundError, match=words):
+        loss(logits, TARGET, **options)
 
 
 def test_lovasz_of_a_hard_prediction_is_one_minus_iou():

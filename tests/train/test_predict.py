@@ -51,7 +51,7 @@ def by_hand(network):
         ({"views": {"scales": [0]}}, r"predict\.views: scale must be from 0\.1 to 10, not 0"),
         ({"views": {"scales": 2}}, r"predict\.views: scales is 2; it must be a list of numbers"),
         ({"views": {"mean": "median"}}, r"predict\.views: no mean 'median'"),
-        ({"views": True}, r"'predict\.views': .*dictionary.* \(got True\)"),
+        ({"views": True}, r"'predict\.views': write a section.* \(got True\)"),
         ({"tiles": {"overlap": 0.9}}, r"predict\.tiles: overlap must be from 0 to 0\.5, not 0\.9"),
         ({"people_first": {"crops": 0.5}}, r"predict\.people_first: crops is 0\.5; it must be a whole number"),
         ({"people_first": {}, "tiles": {}}, r"predict: people_first and tiles both look closer; give one of them"),

@@ -115,10 +115,13 @@ def test_other_photos_are_refused_on_resuming(tiny_recipe, photos, tmp_path):
     with pytest.raises(DataError, match=r"the photos are not those .*'empty' had 8 files.* or delete .*data\.json"):
         run(tiny_recipe, overrides, output=folder, resume=True)
     assert json.loads((folder / "data.json").read_text()) == before
-    for damaged in (b'{"empty": {', b"[]", b'{"empty": 8}', b"\xff\xfe\x00"):
+    for damaged in (b'{"empty": {', b"[]", b"\xff\xfe\x00"):
         (folder / "data.json").write_bytes(damaged)
         with pytest.raises(DataError, match=r"data\.json is damaged: .*; delete it to go on"):
             run(tiny_recipe, overrides, output=folder, resume=True)
+    (folder / "data.json").write_text('{"empty": 8}')
+    with pytest.raises(DataError, match="source 'empty' was noted as 8"):
+        run(tiny_recipe, overrides, output=folder, resume=True)
     (folder / "data.json").unlink()
     run(tiny_recipe, overrides, output=folder, resume=True)
     assert json.loads((folder / "data.json").read_text())["empty"]["files"] == 7

@@ -225,7 +225,7 @@ def test_a_picture_that_a_worker_cannot_read_is_one_line(values, recipe_file, ti
         ("losses.0.options={boundary: 1}", RecipeError, r"'cross_entropy' has no option 'boundary'"),
         ("losses.0.options={class_weights: [1, 2, 3]}", RecipeError, "loss 'cross_entropy': "),
         ("losses.0.options={boundary_weight: 1, boundary_width: 4}", RecipeError, "loss 'cross_entropy'"),
-        ("losses.0.options={label_smoothing: much}", RecipeError, "loss 'cross_entropy' cannot be computed"),
+        ("losses.0.options={label_smoothing: much}", RecipeError, "label_smoothing is 'much'; it takes a finite"),
         ("losses=[{name: tree_cross_entropy, options: {level_weights: [1, 2]}}]", RecipeError, "tree_cross_entropy"),
         ("network.name=pyramyd", NetworkError, "did you mean 'pyramid'"),
         ("network.options.width=[8]", NetworkError, "no option 'width'; did you mean 'widths'"),

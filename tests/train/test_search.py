@@ -16,7 +16,7 @@ from figureground.train import Recipe, run
 from figureground.train.failures import InterruptedRun
 from figureground.train.logs import LongCsv
 from figureground.train.search import Prune, search
-from figureground.train.space import as_yaml, read_space
+from figureground.train.space import Range, as_yaml, read_space
 
 SPACE = {
     "optimize.learning_rate": {"log": [1e-5, 0.01]},
@@ -50,6 +50,32 @@ def space(tmp_path):
         ({"seed": {"range": [2, 1]}}, "first end of the range must be below the second"),
         ({"seed": {"range": [1, 9], "step": 0.5}}, "a range of whole numbers has a whole step"),
         ({"optimize.learning_rate": {"log": [0, 1]}}, "must be above 0"),
+        *(
+            ({"optimize.learning_rate": {kind: ends}}, "optimize.learning_rate: the ends of a range, .* must be finite")
+            for kind, ends in (
+                ("range", [0.1, float("inf")]),
+                ("range", [float("-inf"), 0.1]),
+                ("range", [float("nan"), 0.1]),
+                ("range", [0.1, float("nan")]),
+                ("range", [-1.7e308, 1.7e308]),
+                ("range", [1, 10**400]),
+                ("log", [0.1, float("inf")]),
+                ("log", [float("nan"), 1]),
+            )
+        ),
+        (
+            {"losses.1.weight": {"range": [0.0, 1.0], "step": 3.0}},
+            "losses.1.weight: the step must be at most .* not 3.0",
+        ),
+        (
+            {"losses.1.weight": {"range": [0.0, 1.0], "step": float("inf")}},
+            "losses.1.weight: the step must be at most .* not inf",
+        ),
+        ({"losses.1.weight": {"range": [0.0, 1.0], "step": float("nan")}}, "losses.1.weight.step: "),
+        (
+            {"schedule.batch_size": {"range": [2, 6], "step": 5}},
+            "schedule.batch_size: the step must be at most .* not 5",
+        ),
         ({"optimize.learning_rate": {"range": [-1.0, 1.0]}}, "-1.0 does not fit: .*optimize.learning_rate"),
         ({"schedule.batch_size": {"range": [1.5, 2]}}, "schedule.batch_size: 1.5 does not fit"),
         ({"schedule.precision": {"choice": ["bf16-mixed", "bf17"]}}, "bf17 does not fit"),
@@ -93,6 +119,23 @@ def test_drawn_values_lie_in_the_space(tiny_recipe, space):
     assert {values["losses.1.weight"] for values in drawn} == {0, 0.25, 0.5, 0.75, 1}
     assert {values["schedule.batch_size"] for values in drawn} == {2, 3, 4, 5, 6}
     assert {str(values["schedule.stages"]) for values in drawn} == {str(v) for v in SPACE["schedule.stages"]["choice"]}
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"range": [0.1, 0.3], "step": 0.2}, {0.1, 0.3}),
+        ({"range": [0.0, 1.0], "step": 0.3}, {0.0, 0.3, 0.6, 0.9}),
+        ({"range": [0, 1.5], "step": 1}, {0.0, 1.0}),
+        ({"range": [1, 8], "step": 3}, {1, 4, 7}),
+    ],
+)
+def test_steps_end_below_the_end_without_a_warning(entry, expected, recwarn):
+    dimension = Range.model_validate(entry)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    drawn = {round(float(yaml.safe_load(dimension.draw(study.ask(), "key"))), 9) for _ in range(40)}
+    assert drawn == expected
+    assert not recwarn.list
 
 
 # Searches whose trainings are made up

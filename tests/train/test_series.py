@@ -48,7 +48,7 @@ def test_runs_are_trained_and_compared(two, tmp_path, tiny_photos):
     ("text", "says"),
     [
         ("lossses: []", "unknown key 'lossses'"),
-        ("losses: [{name: no_loss}]", r"wrong\.yaml: no loss is called 'no_loss'"),
+        ("losses: [{name: no_loss}]", r"wrong\.yaml: losses\.0: no loss is called 'no_loss'"),
         ("losses: [{name: focal, options: {alpha: [1, 2, 3]}}]", r"wrong\.yaml: loss 'focal': 3 weights in alpha"),
         ("network: {name: no_network}", "no_network"),
         ("data: {root: nowhere}", "nowhere"),

@@ -64,4 +64,4 @@ def test_the_command_line_says_it_in_one_line(tiny_recipe, tmp_path, capsys):
     code = main(["train", str(tiny_recipe), "--set", "network.name=piramid", "-o", str(tmp_path / "run")])
     assert code == 3
     [line] = capsys.readouterr().err.splitlines()
-    assert line == "figureground: there is no network 'piramid'; did you mean 'pyramid'?"
+    assert line == f"figureground: {tiny_recipe}: network: there is no network 'piramid'; did you mean 'pyramid'?"

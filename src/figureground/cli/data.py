@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,13 +12,16 @@ from figureground.cli.options import complete_tree, debug_option, echo_json, jso
 
 if TYPE_CHECKING:
     from figureground.datasets import Findings, Split
+    from figureground.errors import FiguregroundError
     from figureground.labels import LabelTree
 
 WRONG_INPUT = 2
 _SHOWN = 10
 """Problems of one kind that `check` prints; --json prints them all."""
 _FOLDERS = click.argument("folders", nargs=-1, required=True, metavar="DIR...", type=click.Path(path_type=Path))
-_IMAGES = click.option("--images", default="images", show_default=True, help="Folder of the photos in DIR.")
+_IMAGES = click.option(
+    "--images", default=None, help="Folder of the photos in DIR.  [default: images, if there is one]"
+)
 _MASKS = click.option("--masks", default=None, help="Folder of the masks in DIR.  [default: masks, else parts]")
 _LABELS = click.option(
     "--labels",
@@ -36,6 +40,10 @@ Example
 _HOW_DIR = """
 DIR holds images/ and masks/ (or parts/), or folders that do, which are then compared as splits; a folder of photos
 alone will do too.
+"""
+_LEFT_OUT = """
+
+What cannot be read is named and left out, and the exit code is 2.
 """
 
 
@@ -63,7 +71,7 @@ def data() -> None:
 @json_option
 @debug_option
 def check(
-    folders: tuple[Path, ...], images: str, masks: str | None, tree: str | None, distance: int, as_json: bool
+    folders: tuple[Path, ...], images: str | None, masks: str | None, tree: str | None, distance: int, as_json: bool
 ) -> int:
     """Read everything, compare all photos, and report."""
     from figureground.cli.progress import Progress
@@ -80,7 +88,7 @@ def check(
 
 
 @data.command(
-    help="Count photos, sizes, the share of figure and the balance of the labels." + _HOW_DIR,
+    help="Count photos, sizes, the share of figure and the balance of the labels." + _LEFT_OUT + _HOW_DIR,
     epilog="\b\nExample\n  figureground data stats photos/train --labels pascal-person-part",
 )
 @_FOLDERS
@@ -89,22 +97,25 @@ def check(
 @_LABELS
 @json_option
 @debug_option
-def stats(folders: tuple[Path, ...], images: str, masks: str | None, tree: str | None, as_json: bool) -> None:
+def stats(folders: tuple[Path, ...], images: str | None, masks: str | None, tree: str | None, as_json: bool) -> int:
     """Measure the splits and print them."""
     from figureground.cli.progress import Progress
     from figureground.datasets import stats as measure
 
     splits, labels = _splits(folders, images, masks), _tree(tree)
+    errors: list[FiguregroundError] = []
     with Progress(sum(len(split.photo_files()) for split in splits), "photos") as progress:
-        measured = [one.to_dict() for one in measure(splits, labels=labels, progress=progress.advance)]
+        found = measure(splits, labels=labels, progress=progress.advance, unreadable=errors.append)
+        measured = [one.to_dict() for one in found]
     if as_json:
-        echo_json({"splits": measured})
+        echo_json({"splits": measured, "failed": _plain(errors)})
     else:
         click.echo("\n\n".join(_page(one) for one in measured))
+    return _tell_unread(errors)
 
 
 @data.command(
-    help="Draw photos with their masks on one sheet, or what a recipe's training would see." + _HOW_DIR,
+    help="Draw photos with their masks on one sheet, or what a recipe's training would see." + _LEFT_OUT + _HOW_DIR,
     epilog="""\b
 Example
   figureground data show photos --number 64 -o sheet.jpg
@@ -139,17 +150,18 @@ def show(
     number: int,
     cell: int,
     seed: int,
-    images: str,
+    images: str | None,
     masks: str | None,
     tree: str | None,
     as_json: bool,
-) -> None:
+) -> int:
     """Draw one sheet and print its path."""
     if (recipe is None) == (not folders) or (overrides and recipe is None):
         raise click.UsageError("give DIR, or --augmented RECIPE with its --set")
 
     from figureground import images as pictures
 
+    errors: list[FiguregroundError] = []
     pictures.make_folder(output.parent)
     if recipe is not None:
         from figureground.cli.extras import extra
@@ -161,13 +173,15 @@ def show(
     else:
         from figureground.datasets import contact_sheet
 
-        splits = _splits(folders, images, masks)
-        picture = contact_sheet(splits, labels=_tree(tree), number=number, seed=seed, cell=cell)
+        splits, labels = _splits(folders, images, masks), _tree(tree)
+        picture = contact_sheet(splits, labels=labels, number=number, seed=seed, cell=cell, unreadable=errors.append)
     pictures.write(picture, output)
     if as_json:
-        echo_json({"output": str(output), "height": picture.shape[0], "width": picture.shape[1]})
+        height, width = picture.shape[:2]
+        echo_json({"output": str(output), "height": height, "width": width, "failed": _plain(errors)})
     else:
         click.echo(str(output))
+    return _tell_unread(errors)
 
 
 def _complete_layout(_context: click.Context, _option: click.Parameter, incomplete: str) -> list[str]:
@@ -246,7 +260,7 @@ def _list_layouts(as_json: bool) -> None:
     click.echo(table([["layout", "label tree", "what SOURCE holds"], *rows]))
 
 
-def _splits(folders: tuple[Path, ...], images: str, masks: str | None) -> list[Split]:
+def _splits(folders: tuple[Path, ...], images: str | None, masks: str | None) -> list[Split]:
     from figureground.datasets import find_splits
 
     return find_splits(folders, images=images, masks=masks)
@@ -256,6 +270,17 @@ def _tree(name: str | None) -> LabelTree | None:
     from figureground.labels import LabelTree
 
     return None if name is None else LabelTree.find(name)
+
+
+def _plain(errors: Sequence[FiguregroundError]) -> list[str]:
+    return [str(error) for error in errors]
+
+
+def _tell_unread(errors: Sequence[FiguregroundError]) -> int:
+    """Say on stderr what could not be read, a line a file, and give the exit code."""
+    for error in errors:
+        click.echo(f"figureground: {error}; see: figureground data check", err=True)
+    return WRONG_INPUT if errors else 0
 
 
 def _tell(findings: Findings) -> None:

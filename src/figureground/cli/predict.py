@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,6 +68,8 @@ def predict(
         raise click.UsageError("give --csv FILE, --html FILE or both")
     if Path("-") in (csv_file, html_file):
         raise click.UsageError("'-' is no file to write to: give --csv and --html a name each")
+    if csv_file is not None and html_file is not None and _place(csv_file) == _place(html_file):
+        raise click.UsageError(f"--csv and --html are one file, {csv_file}: give a name each")
     from figureground.cli.pipeline import Job, Task, process
     from figureground.cli.progress import Progress
     from figureground.cli.refining import opener
@@ -100,6 +103,11 @@ def predict(
     else:
         click.echo("\n".join(written))
     return 2 if errors else 0
+
+
+def _place(file: Path) -> str:
+    """Where a file comes to lie. A link in its own place is replaced, not followed."""
+    return os.path.join(os.path.realpath(file.parent), file.name)
 
 
 def _prediction(result: Segmentation) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from figureground.data.sources import (
     split,
 )
 from figureground.data.specs import Folds, SourceSpec
-from figureground.errors import DataError
+from figureground.errors import DataError, within
 from figureground.labels import LabelTree
 
 
@@ -34,10 +34,17 @@ def build_sources(
     Raises:
         DataError: as `build_source`.
     """
-    held = [built for spec in specs if (built := build_source(spec, root, held=True, labels=labels, folds=folds))]
+    held, training = [], []
+    for number, spec in enumerate(specs):
+        with within(f"data.sources.{number}"):
+            built = build_source(spec, root, held=True, labels=labels, folds=folds)
+        held += [built] if built else []
     unseen = {path for source in held if isinstance(source, EmptySource) for path in source.paths}
-    training = [build_source(spec, root, held=False, labels=labels, without=unseen, folds=folds) for spec in specs]
-    return [source for source in training if source], held
+    for number, spec in enumerate(specs):
+        with within(f"data.sources.{number}"):
+            built = build_source(spec, root, held=False, labels=labels, without=unseen, folds=folds)
+        training += [built] if built else []
+    return training, held
 
 
 def build_source(
@@ -61,7 +68,8 @@ def build_source(
 
     Raises:
         DataError: a folder is missing or empty, a picture has no mask or one of another size, a mask has numbers that
-            the tree does not have (32 masks are looked at), or nothing is left.
+            the tree does not have (of more than 2000 masks so many are looked at), all masks are empty, or nothing is
+            left.
         LabelError: `any_value_is` names a label that the tree does not have.
     """
     source: Source
@@ -91,7 +99,13 @@ def _pairs(spec: SourceSpec, root: Path, held: bool, labels: LabelTree, is_held:
     kept = tuple(pair for pair in pairs if is_held(pair[0].stem) == held)
     check_sizes(kept)
     source = PairSource(spec.name, kept, value, len(labels.leaves))
-    source.check_some()
+    source.check_numbers()
+    if kept and not held and not source.shows_somebody():
+        raise DataError(
+            f"source '{spec.name}': none of its {len(kept)} masks shows anybody",
+            remedy="write kind: empty where nobody is in the photos; with any_value_is_leaf: false, 255 is not counted "
+            "and leaves are numbered from 1",
+        )
     return source
 
 

@@ -86,11 +86,19 @@ class PairSource:
         self._check_numbers(mask_path, target)
         return Sample(image, target.astype(np.uint8))
 
-    def check_some(self, count: int = 32) -> None:
-        """DataError where one of `count` masks, evenly spread, holds numbers that are no leaves."""
+    def check_numbers(self, count: int = 2000) -> None:
+        """DataError where a mask, or of more than `count` one of so many evenly spread, holds numbers of no leaf."""
         if self.value is None:
-            for _, mask_path in self.pairs[:: max(1, len(self.pairs) // count)]:
+            for _, mask_path in self.pairs[:: -(-len(self.pairs) // count) or 1]:
                 self._check_numbers(mask_path, read_index_map(mask_path))
+
+    def shows_somebody(self) -> bool:
+        """Whether any mask has a pixel of a leaf; they are read until one does."""
+        for _, mask_path in self.pairs:
+            values = read_index_map(mask_path)
+            if ((values > 0) if self.value is not None else (values > 0) & (values != IGNORE)).any():
+                return True
+        return False
 
     def _check_numbers(self, mask_path: Path, target: NDArray[np.integer[Any]]) -> None:
         highest = int(target.max(initial=0, where=target != IGNORE))

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
 
 
 def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
@@ -16,14 +15,23 @@ def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
     return pair
 
 
-Range = Annotated[tuple[Positive, Positive], AfterValidator(_ascending)]
-"""From the first number to the second, both above zero."""
+_AboveZero = Annotated[float, Field(gt=0, le=1)]
+_Ratio = Annotated[float, Field(ge=0.02, le=50)]
+ShareRange = Annotated[tuple[_AboveZero, _AboveZero], AfterValidator(_ascending)]
+"""From the first share to the second, both above 0 and at most 1."""
+RatioRange = Annotated[tuple[_Ratio, _Ratio], AfterValidator(_ascending)]
+"""From the first ratio to the second, of 0.02 to 50."""
 
 
 class Strict(BaseModel):
-    """A frozen model that refuses keys it does not know."""
+    """A frozen model that refuses keys it does not know, infinity, and what is no number."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+_FOLDERS = {"pairs": ("images", "masks"), "empty": ("images",), "composite": ("people", "backgrounds")}
+"""The folders that a source of each kind has."""
+_TAKEN = frozenset({"", "score"})
 
 
 class SourceSpec(Strict):
@@ -50,10 +58,17 @@ class SourceSpec(Strict):
 
     @model_validator(mode="after")
     def _complete(self) -> SourceSpec:
-        needed = {"pairs": ("images", "masks"), "empty": ("images",), "composite": ("people", "backgrounds")}[self.kind]
+        needed = _FOLDERS[self.kind]
         for field in needed:
             if not getattr(self, field):
                 raise ValueError(f"a source of kind '{self.kind}' needs '{field}'")
+        for field in {name for names in _FOLDERS.values() for name in names} - set(needed):
+            if getattr(self, field):
+                raise ValueError(f"a source of kind '{self.kind}' has no '{field}': leave it away")
+        if self.kind == "pairs" and self.images == self.masks:
+            raise ValueError(f"the masks are the photos themselves: '{self.images}'")
+        if self.name in _TAKEN:
+            raise ValueError(f"no source can be called '{self.name}', under which the run notes other numbers")
         if self.kind == "composite" and self.hold_out > 0:
             raise ValueError("a composite holds nothing out: leave 'hold_out' away")
         return self
@@ -76,9 +91,9 @@ class Folds(Strict):
 class Augment(Strict):
     """Augmentation; probabilities are 0 (off) unless set."""
 
-    crop_scale: Range = (1.0, 1.0)
+    crop_scale: ShareRange = (1.0, 1.0)
     """Area of the crop, as a share of the photo's."""
-    crop_ratio: Range = (1.0, 1.0)
+    crop_ratio: RatioRange = (1.0, 1.0)
     """Width divided by height of the crop."""
     flip: Share = 0.0
     """Probability of mirroring left and right; partner labels (`flip` in the label tree) change places."""

@@ -11,8 +11,10 @@
 | `duplicate` | between splits | files that are the same byte for byte |
 | `near-duplicate` | between splits | photos that are the same picture to the eye, mirrored or not |
 | `no photo` | no | a mask without a photo |
+| `inner` | no | numbers of inner nodes of the tree: right for evaluation, but training on leaf numbers refuses them |
 | `grey` | no | without a tree, and not in `parts/`: a mask with more than two values, all but 0 of which are figure |
 | `empty`, `full` | no | a mask that is background, or figure, everywhere |
+| `alpha` | no | a mask of one value whose alpha channel, which is passed over, is not of one value |
 """
 
 from __future__ import annotations
@@ -27,11 +29,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from figureground import images
 from figureground.datasets.folders import PART_MAPS, Split, stem_below
-from figureground.datasets.masks import read_values
+from figureground.datasets.masks import has_shape_in_alpha, read_values
 from figureground.datasets.similar import Looks, groups, look_at, similar
 from figureground.errors import FiguregroundError
 from figureground.images.formats import open_header
@@ -182,9 +185,8 @@ def _look_at_mask(photo: Path, mask: Path, size: tuple[int, int] | None, labels:
         yield Problem("size", True, (str(photo), str(mask)), _misfit(photo, mask, values.shape, size))
     present = np.unique(values)
     figure = present[(present != 0) & ((labels is None) | (present != IGNORE))]
-    if labels is not None and figure.size and figure[-1] > len(labels):
-        odd = ", ".join(str(value) for value in figure[figure > len(labels)])
-        yield Problem("values", True, files, f"{mask} has {odd}, but the tree's numbers end at {len(labels)}")
+    if labels is not None:
+        yield from _numbers(mask, figure, labels)
     # Index maps in `parts` have many values by right.
     if labels is None and figure.size > 1 and PART_MAPS not in mask.parts:
         shown = ", ".join(map(str, present[:6])) + (", ..." if len(present) > 6 else "")
@@ -193,6 +195,23 @@ def _look_at_mask(photo: Path, mask: Path, size: tuple[int, int] | None, labels:
         yield Problem("empty", False, files, f"{mask} is background everywhere")
     elif 0 not in present and (labels is None or IGNORE not in present):
         yield Problem("full", False, files, f"{mask} is figure everywhere")
+    if present.size == 1 and has_shape_in_alpha(mask):
+        message = f"{mask} is {present[0]} everywhere; its alpha channel is passed over, though it has a shape"
+        yield Problem("alpha", False, files, message)
+
+
+def _numbers(mask: Path, figure: NDArray[np.unsignedinteger[Any]], labels: LabelTree) -> Iterator[Problem]:
+    """What is to say of the numbers of a mask, in ascending order and without background, in the light of a tree."""
+    files = (str(mask),)
+    odd = figure[figure > len(labels)]
+    if odd.size:
+        shown = ", ".join(map(str, odd))
+        yield Problem("values", True, files, f"{mask} has {shown}, but the tree's numbers end at {len(labels)}")
+    names = {value: name for name, value in labels.mask_values().items() if value > len(labels.leaves)}
+    inner = ", ".join(f"{value} ({names[value]})" for value in figure.tolist() if value in names)
+    if inner:
+        message = f"{mask} has {inner}, of inner nodes; training with any_value_is_leaf: false refuses them"
+        yield Problem("inner", False, files, message)
 
 
 def _misfit(photo: Path, mask: Path, found: tuple[int, ...], size: tuple[int, int]) -> str:

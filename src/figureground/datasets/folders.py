@@ -54,16 +54,16 @@ class Split:
         return [(photo, mask) for photo, mask in photos if mask is not None]
 
 
-def find_splits(folders: Sequence[str | Path], *, images: str = "images", masks: str | None = None) -> list[Split]:
+def find_splits(folders: Sequence[str | Path], *, images: str | None = None, masks: str | None = None) -> list[Split]:
     """The splits in folders; a folder without `images` may hold splits, or photos themselves.
 
     Args:
         folders: one or more.
-        images: name of the folders of photos.
-        masks: name of the folders of masks; `masks` or else `parts` when not given.
+        images: name of the folders of photos, which have to be there; `images`, or no such folder, when not given.
+        masks: name of the folders of masks, which have to be there; `masks` or else `parts` when not given.
 
     Raises:
-        DataError: no such folder, or nothing in it.
+        DataError: no such folder, nothing in it, or not the folders that were named.
     """
     found: list[Split] = []
     for folder in map(Path, folders):
@@ -81,16 +81,20 @@ def stem_below(path: Path, folder: Path) -> str:
     return path.relative_to(folder).with_suffix("").as_posix()
 
 
-def _in_folder(folder: Path, images: str, masks: str | None) -> list[Split]:
-    if (folder / images).is_dir():
-        return [_split(folder, images, masks)]
-    below = sorted(path for path in folder.iterdir() if (path / images).is_dir())
+def _in_folder(folder: Path, images: str | None, masks: str | None) -> list[Split]:
+    name = "images" if images is None else images
+    if (folder / name).is_dir():
+        return [_split(folder, name, masks)]
+    below = sorted(path for path in folder.iterdir() if (path / name).is_dir())
     if below:
-        return [_split(path, images, masks) for path in below]
-    if _pictures(folder):
+        return [_split(path, name, masks) for path in below]
+    # Whoever names a folder does not mean all the pictures around it, masks among them.
+    is_named = images is not None or masks is not None
+    if not is_named and _pictures(folder):
         return [Split(folder.resolve().name, folder, None)]
     present = sorted(path.name for path in folder.iterdir() if path.is_dir())
-    raise DataError(f"there is no folder '{images}' in {folder}, and no photo", remedy=suggest(images, present))
+    what = f"there is no folder '{name}' in {folder}"
+    raise DataError(what if is_named else f"{what}, and no photo", remedy=suggest(name, present))
 
 
 def _split(folder: Path, images: str, masks: str | None) -> Split:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from figureground.errors import DataError
 from figureground.images import read_stored
+from figureground.images.formats import decoding, open_header
 
-__all__ = ["read_values"]
+__all__ = ["has_shape_in_alpha", "read_values"]
 
 Values = NDArray[np.unsignedinteger[Any]]
 
@@ -33,3 +34,19 @@ def read_values(path: str | Path) -> Values:
     if values.dtype.kind == "f" or values.min(initial=0) < 0:
         raise DataError(f"the mask '{path}' holds numbers that are no labels", remedy="save it as an 8-bit PNG")
     return values.astype(np.uint8) if values.max(initial=0) < 256 else values.astype(np.uint16)
+
+
+def has_shape_in_alpha(path: Path) -> bool:
+    """Whether a mask has an alpha channel, which `read_values` passes over, that is not of one value everywhere.
+
+    Raises:
+        ImageError: not an image, or a damaged one.
+    """
+    name = f"the mask '{path}'"
+    with open(path, "rb") as file:
+        opened = open_header(file, name)
+        if "A" not in opened.getbands():
+            return False
+        with decoding(name, opened.format or ""):
+            alpha = np.asarray(opened.getchannel("A"))
+    return bool((alpha != alpha.flat[0]).any())

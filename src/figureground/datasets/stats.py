@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ from figureground import images
 from figureground.datasets.balance import median_frequency
 from figureground.datasets.check import IGNORE
 from figureground.datasets.folders import Split
-from figureground.datasets.masks import read_values
-from figureground.errors import DataError
+from figureground.datasets.masks import Values, read_values
+from figureground.errors import DataError, FiguregroundError
 from figureground.labels import LabelTree
 from figureground.labels.nodes import node_layout
 
@@ -71,7 +72,11 @@ class SplitStats:
 
 
 def stats(
-    splits: Sequence[Split], *, labels: LabelTree | None = None, progress: Callable[[], None] | None = None
+    splits: Sequence[Split],
+    *,
+    labels: LabelTree | None = None,
+    progress: Callable[[], None] | None = None,
+    unreadable: Callable[[FiguregroundError], None] | None = None,
 ) -> list[SplitStats]:
     """Measure `splits`. Photos without a mask, and masks without a photo, are left to `check`.
 
@@ -79,31 +84,39 @@ def stats(
         splits: see `find_splits`.
         labels: the tree whose numbers the masks hold (255 is not counted); None: any value but 0 is a person.
         progress: called after each photo.
+        unreadable: called with the error of each photo or mask that cannot be read; the pair is then left out. None:
+            the first such error is raised.
 
     Raises:
         DataError: a mask with a value that the tree does not have, or one that cannot be opened.
         ImageError: a photo or mask that cannot be read.
+        SourceError: a photo that cannot be opened.
     """
-    return [_measured(split, labels, progress) for split in splits]
+    return [_measured(split, labels, progress, unreadable) for split in splits]
 
 
-def _measured(split: Split, labels: LabelTree | None, progress: Callable[[], None] | None) -> SplitStats:
+def _measured(
+    split: Split,
+    labels: LabelTree | None,
+    progress: Callable[[], None] | None,
+    unreadable: Callable[[FiguregroundError], None] | None,
+) -> SplitStats:
     tree = labels or LabelTree.person()
     masks = dict(split.pairs())
     sizes: list[tuple[int, int]] = []
     found: list[NDArray[np.int64]] = []
     for photo in split.photo_files():
-        sizes.append(images.size(photo))
-        if photo in masks:
-            values = read_values(masks[photo])
-            counted = np.bincount((values if labels is not None else values != 0).ravel(), minlength=256)
-            odd = [value for value in np.flatnonzero(counted) if value > len(tree) and value != IGNORE]
-            if odd:
-                raise DataError(
-                    f"{masks[photo]} has the value {odd[0]}, but the tree's numbers end at {len(tree)}",
-                    remedy="give the tree of these masks, or see: figureground data check",
-                )
-            found.append(counted)
+        mask = masks.get(photo)
+        try:
+            size, values = images.size(photo), None if mask is None else read_values(mask)
+        except FiguregroundError as error:
+            if unreadable is None:
+                raise
+            unreadable(error)
+        else:
+            sizes.append(size)
+            if mask is not None and values is not None:
+                found.append(_histogram(mask, values, labels))
         if progress is not None:
             progress()
     histogram = np.array(found, np.int64).reshape(-1, 256)
@@ -117,6 +130,20 @@ def _measured(split: Split, labels: LabelTree | None, progress: Callable[[], Non
         pixels,
         float(histogram[:, IGNORE].sum() / max(1, histogram.sum())),
     )
+
+
+def _histogram(mask: Path, values: Values, labels: LabelTree | None) -> NDArray[np.int64]:
+    """Pixels of each number, (256,); without a tree of the numbers 0 and 1. DataError for one that no label has."""
+    if labels is None:
+        return np.bincount((values != 0).ravel(), minlength=256)
+    counted = np.bincount(values.ravel(), minlength=256)
+    odd = [value for value in np.flatnonzero(counted) if value > len(labels) and value != IGNORE]
+    if odd:
+        raise DataError(
+            f"{mask} has the value {odd[0]}, but the tree's numbers end at {len(labels)}",
+            remedy="give the tree of these masks, or see: figureground data check",
+        )
+    return counted
 
 
 def _belongs(tree: LabelTree) -> NDArray[np.int64]:

@@ -36,14 +36,14 @@ def weights_of_classes(given: Sequence[float] | None, scores: torch.Tensor) -> t
     """`class_weights` of background and then each leaf as (1 + K,) beside the scores (N, 1 + K, H, W); None stays None.
 
     Raises:
-        RecipeError: not one weight for each class, or a negative one.
+        RecipeError: not one weight for each class, a negative one, or nothing but zeros.
     """
     if given is None:
         return None
-    if len(given) != scores.shape[1] or min(given) < 0:
+    if len(given) != scores.shape[1] or min(given) < 0 or max(given) == 0:
         raise RecipeError(
             f"{len(given)} class weights for background and {scores.shape[1] - 1} leaves",
-            remedy=f"give {scores.shape[1]} numbers that are not negative, the background's first",
+            remedy=f"give {scores.shape[1]} numbers, the background's first, none negative and not all zero",
         )
     return scores.new_tensor(given)
 

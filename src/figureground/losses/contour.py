@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from torch.nn import functional as F
 
+from figureground.checks import require_in_range
 from figureground.losses.background import IGNORE, mean_of_classes, one_hot, weights_of_classes, with_background
 
 _NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
@@ -99,6 +100,8 @@ def active_boundary(
     Raises:
         RecipeError: a number of class weights that is not one more than there are leaves.
     """
+    require_in_range("reach", reach, 0.1)
+    require_in_range("share", share, 0.0001, 1)
     scores = with_background(logits)
     given = weights_of_classes(class_weights, scores)
     logs = scores.log_softmax(1)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from figureground.checks import require_in_range
+from figureground.checks import ArgumentError, require_in_range
 from figureground.losses.background import IGNORE, with_background
 from figureground.losses.mean_field import bilateral_sums, smooth_crf_logits
 from figureground.refine import SmoothCrf
@@ -70,7 +70,7 @@ def dense_potts(
         color: standard deviation of the colour, in steps of 0 to 255, above 0.
         scale: probabilities and picture are brought to this size first, 0.05 to 1; the width shrinks with them.
 
-    Raises ArgumentError for an option out of its range.
+    Raises ArgumentError for an option out of its range, and for an image of another size.
     """
     require_in_range("width", width, 0.1, 10000)
     require_in_range("color", color, 0.1, 1000)
@@ -115,24 +115,29 @@ def gated_potts(
             (a, b), (one, other), (near, far) = (_apart(v, down, right) for v in (shares, counted, small))
             distance = (down**2 + right**2) * (1 / (width * scale) ** 2)
             unlike = ((near - far) ** 2).sum(1, keepdim=True) / color**2
-            weight = torch.exp(-0.5 * (distance + unlike)) * one * other
-            cut = cut + (weight * (1 - (a * b).sum(1, keepdim=True))).sum((1, 2, 3))
-            total = total + weight.sum((1, 2, 3))
+            weight = torch.exp(-0.5 * (distance + unlike))
+            pairs = one * other
+            cut = cut + (weight * (pairs - (a * b).sum(1, keepdim=True))).sum((1, 2, 3))
+            total = total + (weight * pairs).sum((1, 2, 3))
     return (cut / total.clamp(min=1e-6)).mean()
 
 
 def _prepared(
     logits: torch.Tensor, target: torch.Tensor, image: torch.Tensor, scale: float
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Class probabilities (N, 1 + K, h, w), 0 where the target is not counted, that mask (N, 1, h, w), the picture."""
-    shares = with_background(logits).softmax(1)
-    counted = (target != IGNORE).unsqueeze(1).to(shares)
+    """Class probabilities (N, 1 + K, h, w) times what is counted of a pixel, that share (N, 1, h, w), the picture."""
+    if image.shape[-2:] != logits.shape[-2:] or len(image) != len(logits):
+        raise ArgumentError(f"image is {tuple(image.shape)}, but logits are {tuple(logits.shape)}")
+    counted = (target != IGNORE).unsqueeze(1).to(logits)
+    # Before it is brought to another size: what is not counted must not reach its neighbours.
+    shares = with_background(logits).softmax(1) * counted
     picture = image.to(shares)
     if scale < 1:
         size = [max(1, round(side * scale)) for side in shares.shape[2:]]
-        shares, picture = (F.interpolate(v, size, mode="bilinear", antialias=True) for v in (shares, picture))
-        counted = F.interpolate(counted, size, mode="nearest")
-    return shares * counted, counted, picture
+        shares, counted, picture = (
+            F.interpolate(v, size, mode="bilinear", antialias=True) for v in (shares, counted, picture)
+        )
+    return shares, counted, picture
 
 
 def _apart(values: torch.Tensor, down: int, right: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 
+from figureground.checks import require_in_range
 from figureground.errors import RecipeError, suggest
 from figureground.losses.background import IGNORE, with_background
 
@@ -38,6 +39,7 @@ def focal(
     Raises:
         RecipeError: a number of weights that is not 1 + K, or an unknown mean.
     """
+    require_in_range("gamma", gamma, 0)
     scores = with_background(logits)
     counted = target != IGNORE
     index = torch.where(counted, target, 0)

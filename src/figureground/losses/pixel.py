@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional as F
 
+from figureground.checks import require_in_range
 from figureground.errors import RecipeError
 from figureground.losses.background import IGNORE, weights_of_classes, with_background
 
@@ -40,7 +41,12 @@ def cross_entropy(
 
     Raises:
         RecipeError: an even `boundary_width`, or a number of class weights that is not one more than there are leaves.
+        ArgumentError: another option out of its range.
     """
+    require_in_range("boundary_weight", boundary_weight, 0)
+    require_in_range("label_smoothing", label_smoothing, 0, 1)
+    require_in_range("hard_below", hard_below, 0.001, 1)
+    require_in_range("hard_share", hard_share, 0, 1)
     scores = with_background(logits)
     given = weights_of_classes(class_weights, scores)
     losses = F.cross_entropy(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 
+from figureground.checks import require_in_range
 from figureground.errors import RecipeError
 from figureground.losses.background import IGNORE, mean_of_classes, one_hot, weights_of_classes, with_background
 
@@ -36,6 +38,7 @@ def soft_dice(
     Raises:
         RecipeError: a label that is no leaf, or a number of class weights that is not one more than there are leaves.
     """
+    require_in_range("smooth", smooth, 0)
     probabilities, leaves = _maps(logits, target)
     weights = _of_leaves(class_weights, logits)
     dims = _summed(per_image)
@@ -74,6 +77,9 @@ def tversky(
     Raises:
         RecipeError: a label that is no leaf, or a number of class weights that is not one more than there are leaves.
     """
+    for name, value in {"alpha": alpha, "beta": beta, "smooth": smooth}.items():
+        require_in_range(name, value, 0)
+    require_in_range("gamma", gamma, 0.01)
     probabilities, leaves = _maps(logits, target)
     weights = _of_leaves(class_weights, logits)
     dims = _summed(per_image)
@@ -90,22 +96,28 @@ def lovasz(
     *,
     per_image: bool = False,
     background: bool = True,
+    form: Literal["softmax", "hinge"] = "softmax",
     class_weights: Sequence[float] | None = None,
 ) -> torch.Tensor:
     """Lovász-softmax: the convex extension of one minus IoU (Berman et al., arXiv:1705.08790), over classes present.
 
-    A set of pixels in which none counts costs nothing.
+    A set of pixels in which none counts costs nothing. The hinge is the form for one leaf against the background: its
+    errors are of the logit, max(0, 1 - z) inside and max(0, 1 + z) outside, so a sure mistake costs more than one.
 
     Args:
         logits: (N, K, H, W), one map per leaf.
         target: (N, H, W) int64: 0 background, k + 1 leaf k, 255 not counted.
         per_image: each image for itself, then the mean; memory then grows with one image rather than the batch.
-        background: whether the background is one of the classes.
+        background: whether the background is one of the classes; of the softmax.
+        form: softmax, or hinge where there is one leaf.
         class_weights: of background and then each leaf; the mean over the classes present becomes a weighted one.
 
     Raises:
-        RecipeError: a number of class weights that is not one more than there are leaves.
+        RecipeError: a number of class weights that is not one more than there are leaves, or a hinge over several
+            leaves or with class weights.
     """
+    if form == "hinge":
+        return _lovasz_hinge(logits, target, per_image=per_image, class_weights=class_weights)
     probabilities = with_background(logits).softmax(1)
     weights = weights_of_classes(class_weights, probabilities)
     sets = (
@@ -114,6 +126,23 @@ def lovasz(
         else [(probabilities, target)]
     )
     losses = [_lovasz_of_set(p, t, 0 if background else 1, weights) for p, t in sets]
+    return torch.stack(losses).mean()
+
+
+def _lovasz_hinge(
+    logits: torch.Tensor, target: torch.Tensor, *, per_image: bool, class_weights: Sequence[float] | None
+) -> torch.Tensor:
+    if logits.shape[1] != 1 or class_weights is not None:
+        raise RecipeError(
+            "the Lovász hinge is for one leaf against the background, without class weights", remedy="use form: softmax"
+        )
+    scores = logits[:, 0].to(torch.promote_types(logits.dtype, torch.float32))
+    losses = []
+    for score, truth in zip(scores.unsqueeze(1), target.unsqueeze(1), strict=True) if per_image else [(scores, target)]:
+        counted = truth != IGNORE
+        inside = truth[counted] > 0
+        margins = 1 - torch.where(inside, score[counted], -score[counted])
+        losses.append(_lovasz_of_errors(margins, inside) if len(margins) else score.sum() * 0)
     return torch.stack(losses).mean()
 
 
@@ -130,13 +159,18 @@ def _lovasz_of_set(
 
 
 def _lovasz_of_class(probability: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
-    errors, order = (inside.to(probability.dtype) - probability).abs().sort(descending=True)
-    sorted_inside = inside[order].to(probability.dtype)
+    return _lovasz_of_errors((inside.to(probability.dtype) - probability).abs(), inside)
+
+
+def _lovasz_of_errors(errors: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+    """The Lovász extension at the errors (pixels,); what is right by a margin, a negative error, costs nothing."""
+    errors, order = errors.sort(descending=True)
+    sorted_inside = inside[order].to(errors.dtype)
     missed = sorted_inside.cumsum(0)
     found = (1 - sorted_inside).cumsum(0)
     everything = missed[-1]
     jaccard = 1 - (everything - missed) / (everything + found)
-    return (errors * torch.diff(jaccard, prepend=jaccard.new_zeros(1))).sum()
+    return (errors.clamp(min=0) * torch.diff(jaccard, prepend=jaccard.new_zeros(1))).sum()
 
 
 def _maps(logits: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

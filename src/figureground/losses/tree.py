@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from figureground.checks import require_in_range
 from figureground.errors import RecipeError
 from figureground.labels import LabelTree
 from figureground.losses.background import with_background
@@ -86,6 +87,7 @@ def tree_cross_entropy(
         RecipeError: a number of weights that is not the number of levels, weights that are negative or all zero, or
             an even `boundary_width`.
     """
+    require_in_range("boundary_weight", boundary_weight, 0)
     weights = _checked_weights(level_weights, labels.depth)
     tables = _tables(labels, logits.device)
     wide = logits.to(torch.promote_types(logits.dtype, torch.float32)).flatten(2)

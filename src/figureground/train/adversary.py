@@ -26,7 +26,8 @@ class Adversary:
         self.mean, self.std = mean, std
         classes = 1 + leaves if spec.classes == "all" else leaves
         judges = spec.mode != "multiscale_l1"
-        self.critic = Critic(3 * classes, spec.widths or SEGAN_WIDTHS, judges=judges)
+        self.channels = 3 * classes
+        self.critic = Critic(self.channels, spec.widths or SEGAN_WIDTHS, judges=judges)
         self.optimizer = torch.optim.Adam(self.critic.parameters(), lr=spec.learning_rate, betas=(0.5, 0.999))
 
     def loss(self, image: Tensor, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

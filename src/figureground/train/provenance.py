@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 import shutil
@@ -13,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from figureground.data import SourceSpec, picture_files
+from figureground.errors import DataError
 from figureground.images import DEPTH_SUFFIXES
 from figureground.train.recipe import Recipe
 
-__all__ = ["changed_data", "data_fingerprint", "environment", "git_state", "with_resumption"]
+__all__ = ["changed_data", "data_fingerprint", "environment", "git_state", "read_note", "with_resumption"]
 
 _PACKAGES = (
     *("figureground", "torch", "torchvision", "lightning", "timm", "numpy", "scipy", "pillow"),
@@ -42,9 +44,29 @@ def environment() -> dict[str, Any]:
     return found if git is None else {**found, "git": git}
 
 
+def read_note(path: Path) -> dict[str, Any]:
+    """What a run noted as JSON about itself.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    try:
+        noted = json.loads(path.read_text(encoding="utf-8"))
+        reason = "" if isinstance(noted, dict) else "it is no table"
+    except (OSError, ValueError) as error:
+        noted, reason = {}, str(error)
+    if reason:
+        raise DataError(f"{path} is damaged: {reason}", remedy="delete it to go on with what is there now")
+    return dict(noted)
+
+
 def with_resumption(before: Mapping[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     """The environment that a run began in; under `resumed` that of each later part that had another one."""
-    parts = [{name: value for name, value in before.items() if name != _RESUMED}, *before.get(_RESUMED, [])]
+    later = before.get(_RESUMED)
+    parts = [
+        {name: value for name, value in before.items() if name != _RESUMED},
+        *(later if isinstance(later, list) else []),
+    ]
     return dict(before) if now == parts[-1] else {**before, _RESUMED: [*parts[1:], now]}
 
 
@@ -101,7 +123,7 @@ def _of_source(spec: SourceSpec, root: Path) -> dict[str, Any]:
     return {"files": len(files), "bytes": sum(sizes), "sha256": digest.hexdigest()}
 
 
-def changed_data(before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]) -> str | None:
+def changed_data(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
     """The first source whose files are not the same in two fingerprints, in words; None where all are."""
     for name in sorted({*before, *now}):
         old, new = before.get(name), now.get(name)
@@ -109,6 +131,8 @@ def changed_data(before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapp
             continue
         if old is None or new is None:
             return f"source '{name}' is {'new' if old is None else 'gone'}"
+        if not isinstance(old, Mapping):
+            return f"source '{name}' was noted as {old!r}"
         was, has = (f"{one.get('files')} files of {one.get('bytes')} bytes" for one in (old, new))
         return f"source '{name}' had {was}, and has {has}" if was != has else f"source '{name}' has other files"
     return None

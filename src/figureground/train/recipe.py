@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from figureground.data.depth_specs import DepthSpec, EstimatorSpec
 from figureground.data.specs import Augment, Folds, SourceSpec, Stage, Strict
@@ -35,12 +35,18 @@ from figureground.train.specs import (
 )
 
 
+def _folder_name(name: str) -> str:
+    if name in ("", ".", "..") or any(mark in name for mark in "/\\\0"):
+        raise ValueError(f"{name!r} cannot be the name of a run folder: give it letters and digits")
+    return name
+
+
 class Recipe(Strict):
     """A whole training run."""
 
-    name: str
+    name: Annotated[str, AfterValidator(_folder_name)]
     description: str = ""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**32)
     labels: str | dict[str, Any] = "person"
     data: Data
     network: Network
@@ -70,6 +76,8 @@ class Recipe(Strict):
             raise ValueError("every source has the weight 0")
         if self.augment.paste and all(source.kind != "pairs" for source in self.data.sources):
             raise ValueError("augment.paste takes people from sources of kind 'pairs', and there is none")
+        if not (self.distill or any(loss.weight or loss.ramp_from for loss in self.losses)):
+            raise ValueError("every loss has the weight 0")
         _check_depth(self.depth, self.data.sources)
         if self.depth is not None and self.augment.paste:
             raise ValueError("augment.paste puts people into photos whose depth knows nothing of them: leave one away")
@@ -191,6 +199,21 @@ def _check_depth(depth: DepthSpec | None, sources: tuple[SourceSpec, ...]) -> No
             raise ValueError(f"{place} is made up anew each time: write 'depth: false', or give an estimator")
 
 
+class _OnceLoader(yaml.SafeLoader):
+    """YAML in which no section has a key twice; the plain loader takes the last and says nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The section that a node stands for."""
+        merge = "tag:yaml.org,2002:merge"
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != merge]
+        for number, key in enumerate(keys):
+            if key in keys[:number]:
+                raise yaml.constructor.ConstructorError(
+                    "in a section", node.start_mark, f"'{key}' stands there twice", node.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: Path, kind: str) -> Any:
     """What a YAML file says; `kind` is what messages call it.
 
@@ -198,7 +221,7 @@ def read_yaml(path: Path, kind: str) -> Any:
         RecipeError: it cannot be read, or is not YAML.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.load(path.read_text(encoding="utf-8"), _OnceLoader)  # noqa: S506 - it is a safe loader
     except OSError as error:
         raise RecipeError(f"cannot read the {kind} {path}: {error.strerror}", remedy="check the path") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -272,10 +295,23 @@ def _variable(match: re.Match[str]) -> str:
     return os.environ[name]
 
 
+_PLAIN = {
+    "tuple_type": "write a list, [a, b]",
+    "list_type": "write a list, [a, b]",
+    "dict_type": "write a section, key: value",
+    "model_type": "write a section, key: value",
+    "model_attributes_type": "write a section, key: value",
+    "finite_number": "it should be a finite number",
+}
+"""What pydantic says in the words of Python, in those of YAML."""
+
+
 def _explain(error: ValidationError) -> str:
     # A key that is misspelt first: what is missing may be what it was meant to be.
     first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-    place = ".".join(str(part) for part in first["loc"])
+    # Where a value may be of several kinds, pydantic puts their names into the place.
+    place = ".".join(str(part) for part in first["loc"] if str(part).isidentifier() or isinstance(part, int))
+    place = place.removesuffix(".str").removesuffix(".float")
     if first["type"] == "extra_forbidden":
         *parents, key = first["loc"]
         known = _fields_at(tuple(part for part in parents if isinstance(part, str)))
@@ -285,7 +321,8 @@ def _explain(error: ValidationError) -> str:
     if first["type"] == "value_error":
         # Our own checks; what pydantic holds as their input is the whole section.
         return f"{place}: {first['ctx']['error']}" if place else str(first["ctx"]["error"])
-    return f"'{place}': {first['msg']} (got {first['input']!r})"
+    said = _PLAIN.get(first["type"], first["msg"].replace("Input should be", "it should be"))
+    return f"'{place}': {said} (got {first['input']!r})"
 
 
 def _fields_at(parents: tuple[str, ...]) -> list[str]:

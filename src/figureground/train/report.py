@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import yaml
 
 from figureground import draw, images
 from figureground.train.history import Moment, best, read_history
+from figureground.train.provenance import read_note
 
 __all__ = ["WriteReport", "report_page", "write_report"]
 
@@ -130,9 +130,9 @@ def _json_table(heading: str, path: Path, columns: Sequence[str]) -> list[str]:
     if not path.exists():
         return []
     rows = [list(columns)]
-    for name, value in json.loads(path.read_text(encoding="utf-8")).items():
+    for name, value in read_note(path).items():
         if isinstance(value, dict) and len(columns) > 2:
-            rows.append([name, *(str(value[key]) for key in columns[1:])])
+            rows.append([name, *(str(value.get(key, "")) for key in columns[1:])])
         elif isinstance(value, dict):
             rows.append([name, ", ".join(f"{key} {item}" for key, item in value.items())])
         else:

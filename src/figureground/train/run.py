@@ -22,7 +22,7 @@ from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, LearningRa
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from figureground import images
-from figureground.errors import DataError, RecipeError
+from figureground.errors import DataError, RecipeError, within
 from figureground.networks.blocks.depthwise import quick_depthwise
 from figureground.networks.heads import HeadedNetwork
 from figureground.networks.published import load_published
@@ -30,6 +30,7 @@ from figureground.networks.registry import without_weights
 from figureground.networks.transfer import read_tensors, transfer
 from figureground.train.balance import as_measured_before, measured
 from figureground.train.callbacks import DrawPredictions, KeepBest, SaveProgress
+from figureground.train.checkpoint import check_checkpoint
 from figureground.train.denormals import denormals_flushed
 from figureground.train.disk import DrawDisk
 from figureground.train.divergence import StopAtNaN
@@ -37,7 +38,7 @@ from figureground.train.failures import plain_failures
 from figureground.train.feed import Feed
 from figureground.train.logs import LongCsv
 from figureground.train.memory import keep_freed_memory
-from figureground.train.provenance import changed_data, data_fingerprint, environment, with_resumption
+from figureground.train.provenance import changed_data, data_fingerprint, environment, read_note, with_resumption
 from figureground.train.recipe import Recipe
 from figureground.train.report import WriteReport
 from figureground.train.stopping import StopEarly
@@ -83,20 +84,23 @@ def run(
     _check_folder(folder, recipe, resume)
     if (folder / FINISHED).exists():
         return folder
-    check_trackers(recipe)
     if not torch.cuda.is_available():
         keep_freed_memory()
     L.seed_everything(recipe.seed, workers=True, verbose=False)
-    feed = Feed(recipe, folder)
+    with within(recipe_path):
+        check_trackers(recipe)
+        feed = Feed(recipe, folder)
+        recipe = measured(recipe, feed.training)
+        task = SegmentationTask(recipe, build_model(recipe), _teacher(recipe))
     photos = _photos(folder, recipe)
-    recipe = measured(recipe, feed.training)
-    task = SegmentationTask(recipe, build_model(recipe), _teacher(recipe))
+    checkpoint = folder / CHECKPOINT if (folder / CHECKPOINT).exists() else None
+    if checkpoint is not None:
+        check_checkpoint(checkpoint, task)
     with plain_failures(folder), denormals_flushed(), warnings.catch_warnings():
         # Lightning's advice on workers and intervals would drown the lines that say how the run goes.
         warnings.filterwarnings("ignore", module="lightning")
         _start(folder, recipe, photos)
         feed.prepare(folder)
-        checkpoint = folder / CHECKPOINT if (folder / CHECKPOINT).exists() else None
         trainer = _trainer(recipe, folder, callbacks)
         trainer.fit(task, feed, ckpt_path=checkpoint, weights_only=True)
         images.write_bytes(json.dumps({"epochs": trainer.current_epoch}).encode(), folder / FINISHED)
@@ -120,6 +124,11 @@ def check_recipe(recipe: Recipe, folder: Path) -> None:
 
 def _check_folder(folder: Path, recipe: Recipe, resume: bool) -> None:
     if not (folder / "recipe.yaml").exists():
+        if (folder / CHECKPOINT).exists() or (folder / FINISHED).exists():
+            raise RecipeError(
+                f"{folder} holds what is left of a run without its recipe.yaml",
+                remedy="give -o another folder, or delete this one",
+            )
         return
     if not resume:
         raise RecipeError(f"{folder} already holds a run", remedy="add --resume to go on with it, or -o another folder")
@@ -134,7 +143,7 @@ def _check_folder(folder: Path, recipe: Recipe, resume: bool) -> None:
 def _photos(folder: Path, recipe: Recipe) -> dict[str, dict[str, Any]]:
     """The fingerprint of the recipe's photos, which must be that of the run in the folder, where one has begun."""
     photos, path = data_fingerprint(recipe), folder / DATA
-    difference = changed_data(_noted_photos(path), photos) if path.exists() else None
+    difference = changed_data(read_note(path), photos) if path.exists() else None
     if difference:
         raise DataError(
             f"the photos are not those that the run in {folder} began with: {difference}",
@@ -143,24 +152,13 @@ def _photos(folder: Path, recipe: Recipe) -> dict[str, dict[str, Any]]:
     return photos
 
 
-def _noted_photos(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        noted = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(noted, dict) and all(isinstance(one, dict) for one in noted.values()):
-            return noted
-        reason = "it is no table of sources"
-    except (OSError, ValueError) as error:
-        reason = str(error)
-    raise DataError(f"{path} is damaged: {reason}", remedy="delete it to go on with the photos that are there")
-
-
 def _start(folder: Path, recipe: Recipe, photos: dict[str, dict[str, Any]]) -> None:
     (folder / CHECKPOINT).parent.mkdir(parents=True, exist_ok=True)
     for left in folder.rglob(".figureground-*.part"):  # by a process that was killed
         left.unlink()
     noted, now = folder / "environment.json", environment()
     if (folder / "recipe.yaml").exists() and noted.exists():
-        now = with_resumption(json.loads(noted.read_text(encoding="utf-8")), now)
+        now = with_resumption(read_note(noted), now)
     images.write_bytes(json.dumps(now, indent=1).encode(), noted)
     images.write_bytes(json.dumps(photos, indent=1).encode(), folder / DATA)
     # Last, because this file is what makes a folder a run.
@@ -169,9 +167,10 @@ def _start(folder: Path, recipe: Recipe, photos: dict[str, dict[str, Any]]) -> N
 
 def build_model(recipe: Recipe) -> ImageNetwork:
     """The recipe's network with its normalisation, at the weights the recipe starts from."""
-    model = ImageNetwork(recipe.network, recipe.head, recipe.tree, depth=recipe.depth is not None)
-    if recipe.network.weights is not None:
-        _load(model, recipe.network.weights, partial=recipe.network.partial)
+    with within("network"):
+        model = ImageNetwork(recipe.network, recipe.head, recipe.tree, depth=recipe.depth is not None)
+        if recipe.network.weights is not None:
+            _load(model, recipe.network.weights, partial=recipe.network.partial)
     quick_depthwise(model)
     return model.to(memory_format=torch.channels_last) if recipe.schedule.channels_last else model
 

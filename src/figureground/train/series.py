@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from figureground.errors import RecipeError
+from figureground.errors import RecipeError, within
 from figureground.train.divergence import DivergedError
 from figureground.train.recipe import Recipe
 from figureground.train.run import check_recipe, run
@@ -71,8 +71,6 @@ def _folders(recipes: Sequence[tuple[Path, Recipe]], output: Path) -> list[tuple
         if name == COMPARISON:
             raise RecipeError(f"a recipe has the name '{name}', as the folder of the table", remedy="rename it")
     for path, recipe in recipes:
-        try:
+        with within(path):
             check_recipe(recipe, output / recipe.name)
-        except RecipeError as error:
-            raise RecipeError(f"{path}: {error.message}", remedy=error.remedy) from error
     return [(path, output / recipe.name) for path, recipe in recipes]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import optuna
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from figureground.data.specs import Strict
 from figureground.errors import RecipeError, suggest
@@ -40,6 +42,15 @@ class Choice(Strict):
 
 class _Between(Strict):
     """Numbers from one to another; whole ones where both ends are."""
+
+    # `_finite` refuses infinite ends, and in better words: pydantic's name the types of a number that it tried.
+    model_config = ConfigDict(allow_inf_nan=True)
+
+    @model_validator(mode="after")
+    def _finite(self) -> _Between:
+        if not _is_finite(*self.limits):
+            raise ValueError("the ends of a range, and the distance between them, must be finite")
+        return self
 
     @property
     @abstractmethod
@@ -72,6 +83,8 @@ class Range(_Between):
             raise ValueError("the first end of the range must be below the second")
         if self.whole and isinstance(self.step, float):
             raise ValueError("a range of whole numbers has a whole step")
+        if self.step is not None and self._steps(self.step) < 1:
+            raise ValueError(f"the step must be at most as large as the range, not {self.step}")
         return self
 
     @property
@@ -82,9 +95,18 @@ class Range(_Between):
     def draw(self, trial: optuna.Trial, key: str) -> str:
         """The value to try, as YAML."""
         low, high = self.range
+        top: Number | Decimal = high
+        if self.step is not None:
+            # Optuna would do the same, with a warning.
+            top = Decimal(str(low)) + self._steps(self.step) * Decimal(str(self.step))
         if self.whole:
-            return as_yaml(trial.suggest_int(key, int(low), int(high), step=int(self.step or 1)))
-        return as_yaml(trial.suggest_float(key, low, high, step=self.step))
+            return as_yaml(trial.suggest_int(key, int(low), int(top), step=int(self.step or 1)))
+        return as_yaml(trial.suggest_float(key, low, float(top), step=self.step))
+
+    def _steps(self, step: Number) -> int:
+        """How many whole steps lie between the ends, as they are written: 0.3 is three times 0.1."""
+        low, high = (Decimal(str(end)) for end in self.range)
+        return int((high - low) / Decimal(str(step)))
 
 
 class LogRange(_Between):
@@ -140,6 +162,14 @@ def read_space(path: Path, recipe_path: Path, overrides: Sequence[str] = ()) -> 
                 ) from error
         space[key] = dimension
     return space
+
+
+def _is_finite(low: Number, high: Number) -> bool:
+    """Whether two numbers and their distance are finite as floats, which all draws go through."""
+    try:
+        return math.isfinite(float(high) - float(low))
+    except OverflowError:
+        return False
 
 
 def as_yaml(value: Any) -> str:

@@ -12,8 +12,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from figureground.data.specs import Folds, SourceSpec, Stage, Strict
+from figureground.errors import BundleError
+from figureground.runtime.sizing import Sizing
 
 Triple = tuple[float, float, float]
+_Divisor = Annotated[float, Field(gt=0)]
 
 
 class Data(Strict):
@@ -37,7 +40,7 @@ class Network(Strict):
     partial: bool = False
     """Copy from `weights` what fits and start the rest anew, where the earlier network had other parts or labels."""
     mean: Triple = (0.485, 0.456, 0.406)
-    std: Triple = (0.229, 0.224, 0.225)
+    std: tuple[_Divisor, _Divisor, _Divisor] = (0.229, 0.224, 0.225)
     """Subtracted from, and dividing, the red, green and blue of a picture between 0 and 1."""
 
     @model_validator(mode="after")
@@ -192,3 +195,11 @@ class SizingSpec(Strict):
 
     area: int = Field(default=256 * 256, gt=0)
     multiple: int = Field(default=32, gt=0)
+
+    @model_validator(mode="after")
+    def _possible(self) -> SizingSpec:
+        try:
+            Sizing(area=self.area, multiple=self.multiple)
+        except BundleError as error:
+            raise ValueError(str(error)) from error
+        return self

@@ -29,6 +29,7 @@ from figureground.train.outputs import (
     outputs_of,
     weights_of_heads,
 )
+from figureground.train.probe import check_crops
 from figureground.train.recipe import Recipe
 from figureground.train.specs import Head, Network
 from figureground.train.terms import build_terms, check_terms
@@ -100,6 +101,12 @@ class SegmentationTask(L.LightningModule):
             side = recipe.schedule.stages[0].sizes[0]
             check_auxiliary(model.network, model.channels, side, recipe.aux_weight)
             self.wanted.add(AUXILIARY)
+        self.adversary: Adversary | None = None
+        if recipe.critic is not None:
+            leaves = len(self.labels.leaves)
+            mean, std = model.mean[:, :COLORS], model.std[:, :COLORS]
+            self.adversary = Adversary(recipe.critic, leaves=leaves, mean=mean, std=std)
+        check_crops(model.network, recipe, self.wanted, channels=model.channels, adversary=self.adversary)
         if recipe.schedule.compile:
             compile_network(model.network, self.wanted)
         # Asked for here, because what a network cannot do has to be said before there is a run folder.
@@ -111,11 +118,6 @@ class SegmentationTask(L.LightningModule):
             raise RecipeError("the teacher looks at depth, which the recipe does not have", remedy="add 'depth' to it")
         # In a tuple, so that the teacher is neither trained nor averaged nor saved with the student.
         self.teacher = (teacher,)
-        self.adversary: Adversary | None = None
-        if recipe.critic is not None:
-            leaves = len(self.labels.leaves)
-            mean, std = model.mean[:, :COLORS], model.std[:, :COLORS]
-            self.adversary = Adversary(recipe.critic, leaves=leaves, mean=mean, std=std)
         self.reports: dict[str, BinaryReport] = {}
         self.parts: dict[str, TreeCounts] = {}
         self.layout = torch.channels_last if recipe.schedule.channels_last else torch.contiguous_format

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from figureground.errors import RecipeError, suggest
+from figureground.errors import FiguregroundError, RecipeError, suggest, within
 from figureground.labels import LabelTree
 from figureground.losses import LOSSES
 from figureground.train.specs import Loss
@@ -53,21 +55,46 @@ def build_terms(specs: tuple[Loss, ...], labels: LabelTree, gives: Collection[st
         RecipeError: no such loss or option, or a loss that looks at what the head does not give.
     """
     terms = []
-    for spec in specs:
-        if spec.name not in LOSSES:
-            raise RecipeError(f"no loss is called {spec.name!r}", remedy=suggest(spec.name, LOSSES))
-        function = LOSSES[spec.name]
-        output, _, *arguments = inspect.signature(function).parameters
-        known = [argument for argument in arguments if argument not in ("labels", "image")]
-        for option in spec.options:
-            if option not in known:
-                raise RecipeError(f"loss {spec.name!r} has no option {option!r}", remedy=suggest(option, known))
-        if output not in gives:
-            raise RecipeError(f"loss {spec.name!r} looks at the head's {output}", remedy=_REMEDIES[output])
-        given = {"labels": labels} if "labels" in arguments else {}
-        options, sees_image = {**spec.options, **given}, "image" in arguments
-        terms.append(Term(spec.name, output, spec, function, options, sees_image))
+    for number, spec in enumerate(specs):
+        with within(f"losses.{number}"):
+            terms.append(_term(spec, labels, gives))
     return terms
+
+
+def _term(spec: Loss, labels: LabelTree, gives: Collection[str]) -> Term:
+    if spec.name not in LOSSES:
+        raise RecipeError(f"no loss is called {spec.name!r}", remedy=suggest(spec.name, LOSSES))
+    function = LOSSES[spec.name]
+    output, _, *arguments = inspect.signature(function).parameters
+    known = [argument for argument in arguments if argument not in ("labels", "image")]
+    for option in spec.options:
+        if option not in known:
+            raise RecipeError(f"loss {spec.name!r} has no option {option!r}", remedy=suggest(option, known))
+    typed = _typed(spec, function)
+    if output not in gives:
+        raise RecipeError(f"loss {spec.name!r} looks at the head's {output}", remedy=_REMEDIES[output])
+    given = {"labels": labels} if "labels" in arguments else {}
+    options, sees_image = {**typed, **given}, "image" in arguments
+    return Term(spec.name, output, spec, function, options, sees_image)
+
+
+def _typed(spec: Loss, function: Callable[..., torch.Tensor]) -> dict[str, Any]:
+    """The options as the loss declares them: YAML's lists as tuples, a number where one is declared."""
+    hints, typed = get_type_hints(function), {}
+    for name, value in spec.options.items():
+        try:
+            typed[name] = TypeAdapter(hints[name], config=ConfigDict(allow_inf_nan=False)).validate_python(value)
+        except ValidationError as error:
+            raise RecipeError(
+                f"loss {spec.name!r}: {name} is {value!r}", remedy=f"it takes {_in_words(hints[name], error)}"
+            ) from error
+    return typed
+
+
+def _in_words(hint: Any, error: ValidationError) -> str:
+    return {bool: "true or false", int: "a whole number", float: "a finite number"}.get(hint) or (
+        error.errors()[0]["msg"].replace("Input should be ", "")
+    )
 
 
 def check_terms(terms: Sequence[Term], labels: LabelTree) -> None:
@@ -88,10 +115,12 @@ def check_terms(terms: Sequence[Term], labels: LabelTree) -> None:
             continue
         try:
             with torch.random.fork_rng(devices=[]), torch.no_grad():
-                term(outputs, target, image)
-        except RecipeError as error:
+                value = float(term(outputs, target, image))
+            if not math.isfinite(value):
+                raise ValueError(f"it gives {value}")
+        except FiguregroundError as error:
             raise RecipeError(f"loss {term.name!r}: {error.message}", remedy=error.remedy) from error
-        except (TypeError, ValueError, RuntimeError) as error:
+        except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
             options = {name: value for name, value in term.options.items() if name != "labels"}
             raise RecipeError(f"loss {term.name!r} cannot be computed with {options}: {error}") from error
 

@@ -16,6 +16,7 @@ from figureground.errors import DataError
 __all__ = ["PP_HUMANSEG", "RLE_CSV"]
 
 _LONGEST_CELL = 1 << 27
+_ID, _RUNS = "id", "rle_mask"
 
 
 def _pp_humanseg(root: Path, _: Choices) -> Sequence[Item]:
@@ -60,39 +61,70 @@ def _rle_csv(source: Path, choices: Choices) -> Sequence[Item]:
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}", remedy="say where the photos are: --photos DIR")
     photos = by_stem(folder)
-    items = []
-    for name, runs in _rows(source).items():
+    items: dict[str, Item] = {}
+    for line, name, runs in _rows(source):
+        where = f"{source}:{line}: '{name}'"
         stem = name if name in photos else Path(name).stem
         if stem not in photos:
-            raise DataError(f"there is no photo of '{name}' in {folder}", remedy="say where they are: --photos DIR")
-        items.append(Item("", stem, photos[stem], partial(_from_runs, runs)))
-    return items
+            raise DataError(f"{where} has no photo in {folder}", remedy="say where they are: --photos DIR")
+        if stem in items:
+            raise DataError(f"{where} names a photo a second time", remedy="write all runs of a photo in one line")
+        items[stem] = Item("", stem, photos[stem], partial(_from_runs, where, runs))
+    return list(items.values())
 
 
-def _rows(source: Path) -> dict[str, str]:
-    """Run lengths by id. Several lines of one id, as where each is one area, are put together."""
+def _rows(source: Path) -> list[tuple[int, str, str]]:
+    """(number of the line, id, run lengths) of each line below the heading."""
     csv.field_size_limit(_LONGEST_CELL)
-    found: dict[str, str] = {}
+    found: list[tuple[int, str, str]] = []
     try:
         with open(source, newline="", encoding="utf-8-sig") as file:
             rows = csv.reader(file)
-            heading = next(rows, [])
-            if len(heading) < 2:
-                raise DataError(f"{source} has no heading of two columns", remedy="write: id,rle_mask")
-            column = heading.index("rle_mask") if "rle_mask" in heading else 1
+            heading = [name.strip() for name in next(rows, [])]
+            for name in (_ID, _RUNS):
+                if heading.count(name) != 1:
+                    raise DataError(
+                        f"{source}:1: the heading is '{','.join(heading)[:80]}'",
+                        remedy=f"one column has to be called {_ID}, and one {_RUNS}",
+                    )
+            named, column = heading.index(_ID), heading.index(_RUNS)
             for row in rows:
                 if not row:
                     continue
-                if len(row) <= column:
-                    raise DataError(f"{source}:{rows.line_num}: no run lengths; a person-free photo has an empty cell")
-                found[row[0]] = f"{found.get(row[0], '')} {row[column]}"
+                if len(row) <= max(named, column):
+                    said = f" of '{row[named]}'" if len(row) > named else ""
+                    raise DataError(
+                        f"{source}:{rows.line_num}: the line{said} has {len(row)} columns, the heading {len(heading)}",
+                        remedy="a photo without people has an empty cell",
+                    )
+                found.append((rows.line_num, row[named], row[column]))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{source} cannot be read: {error}", remedy="give a CSV file in UTF-8") from error
     return found
 
 
-def _from_runs(runs: str, size: tuple[int, int]) -> Mask:
-    return images.mask_from_rle(runs, size).astype(np.uint8)
+def _from_runs(where: str, runs: str, size: tuple[int, int]) -> Mask:
+    try:
+        mask = images.mask_from_rle(runs, size)
+    except DataError as error:
+        remedy = error.remedy or "write pairs of start and length; the first pixel is 1"
+        raise DataError(f"{where}: {error.message}", remedy=remedy) from error
+    _check_apart(where, runs)
+    return mask.astype(np.uint8)
+
+
+def _check_apart(where: str, text: str) -> None:
+    """DataError where two runs have a pixel in common; their order does not matter."""
+    runs = np.array(text.split(), np.int64).reshape(-1, 2)
+    runs = runs[runs[:, 1] > 0]
+    runs = runs[np.argsort(runs[:, 0], kind="stable")]
+    shared = np.flatnonzero(runs[:-1].sum(1) > runs[1:, 0])
+    if shared.size:
+        (start, length), (other, more) = runs[shared[0] : shared[0] + 2].tolist()
+        raise DataError(
+            f"{where}: the runs '{start} {length}' and '{other} {more}' overlap",
+            remedy="write each pixel once, row by row, the first pixel is 1",
+        )
 
 
 PP_HUMANSEG = Layout(
@@ -104,7 +136,7 @@ PP_HUMANSEG = Layout(
 )
 RLE_CSV = Layout(
     "rle-csv",
-    "a CSV of id,rle_mask: row by row, the first pixel is 1; photos in images/ beside it",
+    "a CSV of id,rle_mask, a line a photo: row by row, the first pixel is 1; photos in images/ beside it",
     None,
     _rle_csv,
     "that of the photos",
