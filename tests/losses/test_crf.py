@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from figureground.checks import ArgumentError
+from figureground.labels import LabelTree
 from figureground.losses import IGNORE, LOSSES, mean_field
-from figureground.losses.crf import dense_potts, gated_potts, smooth_crf
-from figureground.losses.mean_field import smooth_crf_logits
-from figureground.refine import SmoothCrf
+from figureground.losses.crf import dense_crf, dense_potts, gated_potts, smooth_crf
+from figureground.losses.mean_field import dense_crf_logits, smooth_crf_logits
+from figureground.refine import DenseCrf, SmoothCrf
 
 ALL = torch.zeros(1, 6, 6, dtype=torch.int64)
 
@@ -106,6 +107,42 @@ def test_smooth_crf_is_the_distance_to_the_layer(hashed):
     assert float(smooth_crf(z, target).detach()) == 0
 
 
+def test_dense_crf_is_the_distance_to_the_layer_or_goes_through_it(three_classes):
+    z, image = three_classes
+    settings = {"width": 4.0, "color": 60.0, "weight": 2.0, "iterations": 2}
+    after = mean_field.with_background(dense_crf_logits(z, image, DenseCrf(**settings))).log_softmax(1)
+    before = mean_field.with_background(z).log_softmax(1)
+    divergence = (after.exp() * (after - before)).sum(1)
+    assert float(dense_crf(z, ALL, image=image, **settings)) == pytest.approx(float(divergence.mean()), rel=1e-9)
+    half = ALL.clone()
+    half[:, :3] = IGNORE
+    z.requires_grad_()
+    value = dense_crf(z, half, image=image, **settings)
+    assert value.item() == pytest.approx(float(divergence[:, 3:].mean().detach()), rel=1e-9)
+    value.backward()
+    assert (z.grad[:, :, :3] == 0).all()
+    # With the CRF's answer held still the slope is the difference of the probabilities.
+    wanted = (before.exp() - after.exp())[:, 1:].detach() / (half != IGNORE).sum()
+    assert torch.allclose(z.grad[:, :, 3:], wanted[:, :, 3:], atol=1e-9)
+    through = dense_crf(z, half, image=image, form="through", **settings)
+    assert through.item() == pytest.approx(float(-after[:, 0, 3:].mean().detach()), rel=1e-9)
+    assert torch.autograd.gradcheck(lambda x: dense_crf(x, half, image=image, form="through", **settings), (z,))
+
+
+def test_dense_crf_looks_at_the_tree_and_at_the_sizes(hashed):
+    labels = LabelTree.named("pascal-person-part")
+    z = hashed("tree", 1, len(labels.leaves), 6, 6, scale=4)
+    image = (hashed("img", 1, 3, 6, 6, scale=1) + 0.5) * 255
+    alone, among = (float(dense_crf(z, ALL, image=image, labels=tree)) for tree in (None, labels))
+    assert alone != pytest.approx(among, rel=1e-3)
+    with pytest.raises(ArgumentError, match=r"image is .* but logits are"):
+        dense_crf(z, ALL, image=image[..., 1:])
+    with pytest.raises(ArgumentError, match="labels has 6 leaves, but logits 2"):
+        dense_crf(z[:, :2], ALL, image=image, labels=labels)
+    with pytest.raises(ArgumentError, match="width must be from"):
+        dense_crf(z, ALL, image=image, width=0)
+
+
 def test_bad_options_are_refused_by_name(three_classes):
     z, image = three_classes
     for options, message in (
@@ -123,4 +160,4 @@ def test_bad_options_are_refused_by_name(three_classes):
 
 
 def test_a_recipe_can_name_them():
-    assert {"smooth_crf", "dense_potts", "gated_potts"} <= set(LOSSES)
+    assert {"smooth_crf", "dense_crf", "dense_potts", "gated_potts"} <= set(LOSSES)

@@ -11,10 +11,11 @@ import torch
 
 from figureground.losses.background import IGNORE, with_background
 from figureground.losses.contour import active_boundary, boundary
-from figureground.losses.crf import dense_potts, gated_potts, smooth_crf
+from figureground.losses.crf import dense_crf, dense_potts, gated_potts, smooth_crf
 from figureground.losses.focal import focal
 from figureground.losses.hierarchical_softmax import hierarchical_softmax, level_cross_entropy
 from figureground.losses.mask_classification import mask_classification
+from figureground.losses.mean_field import dense_crf_logits, smooth_crf_logits
 from figureground.losses.pixel import cross_entropy, distillation, near_boundary
 from figureground.losses.region import lovasz, soft_dice, tversky
 from figureground.losses.tree import tree_cross_entropy, tree_dice
@@ -39,6 +40,7 @@ LOSSES: dict[str, Callable[..., torch.Tensor]] = {
     "tree_triplet": tree_triplet,
     "mask_classification": mask_classification,
     "smooth_crf": smooth_crf,
+    "dense_crf": dense_crf,
     "dense_potts": dense_potts,
     "gated_potts": gated_potts,
 }
@@ -50,6 +52,8 @@ __all__ = [
     "active_boundary",
     "boundary",
     "cross_entropy",
+    "dense_crf",
+    "dense_crf_logits",
     "dense_potts",
     "distillation",
     "focal",
@@ -62,6 +66,7 @@ __all__ = [
     "near_boundary",
     "node_focal",
     "smooth_crf",
+    "smooth_crf_logits",
     "soft_dice",
     "tree_cross_entropy",
     "tree_dice",

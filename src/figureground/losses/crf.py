@@ -1,21 +1,26 @@
 """Losses that ask for consistent masks, not for right ones: conditional random fields without labels.
 
-`smooth_crf` asks the network to say at once what the smoothing CRF makes of its answer. It repairs the loss of FastSeg,
-the mean of CRF(z) - z, which has no lower bound. `dense_potts` is the regularised loss of Tang et al.
-(arXiv:1803.09569), the price of cutting the picture where its colours do not change; `gated_potts` is its local form,
-after Obukhov et al. (arXiv:1906.04651). Pixels whose target is not counted take no part in any of them; for the two
-forms of Potts a target that counts everywhere, whatever it says, is all that is needed.
+`smooth_crf` asks the network to say at once what the smoothing CRF makes of its answer, `dense_crf` what the dense one
+makes of it, which sees the picture. They repair the loss of FastSeg, the mean of CRF(z) - z, which has no lower bound.
+`dense_potts` is the regularised loss of Tang et al. (arXiv:1803.09569), the price of cutting the picture where its
+colours do not change; `gated_potts` is its local form, after Obukhov et al. (arXiv:1906.04651). Pixels whose target is
+not counted take no part in any of them; but for `dense_crf` as a layer a target that counts everywhere, whatever it
+says, is all that is needed.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 from torch.nn import functional as F
 
 from figureground.checks import ArgumentError, require_in_range
+from figureground.labels import LabelTree
 from figureground.losses.background import IGNORE, with_background
-from figureground.losses.mean_field import bilateral_sums, smooth_crf_logits
-from figureground.refine import SmoothCrf
+from figureground.losses.mean_field import bilateral_sums, dense_crf_logits, smooth_crf_logits
+from figureground.losses.pixel import cross_entropy
+from figureground.refine import DenseCrf, SmoothCrf
 
 
 def smooth_crf(
@@ -40,12 +45,57 @@ def smooth_crf(
     Raises ArgumentError for an option out of its range.
     """
     settings = SmoothCrf(iterations=iterations, width=width, size=size, weight=strength)
-    ours = with_background(logits).log_softmax(1)
     with torch.no_grad():
-        wanted = with_background(smooth_crf_logits(logits.detach(), settings)).log_softmax(1)
-    divergence = (wanted.exp() * (wanted - ours)).sum(1)
-    counted = (target != IGNORE).to(divergence)
-    return (divergence * counted).sum() / counted.sum().clamp(min=1)
+        wanted = smooth_crf_logits(logits.detach(), settings)
+    return _distance(logits, wanted, target)
+
+
+def dense_crf(
+    logits: torch.Tensor,
+    target: torch.Tensor,
+    *,
+    image: torch.Tensor,
+    labels: LabelTree | None = None,
+    form: Literal["distance", "through"] = "distance",
+    iterations: int = 5,
+    width: float = 80.0,
+    color: float = 13.0,
+    weight: float = 10.0,
+    smooth_width: float = 3.0,
+    smooth_weight: float = 3.0,
+) -> torch.Tensor:
+    """What the dense CRF of the picture makes of the network's answer, as a goal or as a layer.
+
+    "distance" is as `smooth_crf`: the mean divergence from the CRF's probabilities, which get no gradient. "through" is
+    the cross-entropy of the CRF's answer, with the gradient through its rounds (Zheng et al., arXiv:1502.03240, with a
+    fixed CRF): for a network that will be refined by it. Each picture is prepared anew, on the processor: much slower
+    than the other two.
+
+    Args:
+        logits: (N, K, H, W), one map per leaf.
+        target: (N, H, W) int64: 0 background, k + 1 leaf k, 255 not counted; for the distance only that counts.
+        image: (N, 3, H, W), red, green and blue of 0 to 255.
+        labels: the label tree, by which labels contradict one another more or less.
+        form: distance or through.
+        iterations: of the CRF, as for `refine.DenseCrf`; so are the rest.
+        width: standard deviation of the distance, beside colour, in pixels.
+        color: standard deviation of the colour, in steps of 0 to 255.
+        weight: of the pixels alike.
+        smooth_width: standard deviation of the distance alone, in pixels.
+        smooth_weight: of the pixels near.
+
+    Raises ArgumentError for an option out of its range, and for an image of another size.
+    """
+    settings = DenseCrf(
+        iterations=iterations, width=width, color=color, weight=weight,
+        smooth_width=smooth_width, smooth_weight=smooth_weight,
+    )  # fmt: skip
+    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    if form == "through":
+        return cross_entropy(dense_crf_logits(wide, image, settings, labels=labels), target)
+    with torch.no_grad():
+        wanted = dense_crf_logits(wide, image, settings, labels=labels)
+    return _distance(wide, wanted, target)
 
 
 def dense_potts(
@@ -120,6 +170,14 @@ def gated_potts(
             cut = cut + (weight * (pairs - (a * b).sum(1, keepdim=True))).sum((1, 2, 3))
             total = total + (weight * pairs).sum((1, 2, 3))
     return (cut / total.clamp(min=1e-6)).mean()
+
+
+def _distance(logits: torch.Tensor, wanted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Mean divergence from the probabilities of `wanted` to those of `logits`, over the pixels that count."""
+    ours, theirs = (with_background(v).log_softmax(1) for v in (logits, wanted))
+    divergence = (theirs.exp() * (theirs - ours)).sum(1)
+    counted = (target != IGNORE).to(divergence)
+    return (divergence * counted).sum() / counted.sum().clamp(min=1)
 
 
 def _prepared(

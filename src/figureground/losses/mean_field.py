@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from figureground.checks import ArgumentError
 from figureground.labels import LabelTree
 from figureground.losses.background import with_background
 from figureground.refine import DenseCrf, SmoothCrf, agreement
@@ -34,7 +35,17 @@ def dense_crf_logits(
         image: (N, 3, H, W), red, green and blue of 0 to 255; no gradient goes to it.
         settings: as for `refine.dense_crf`.
         labels: as for `refine.dense_crf`.
+
+    In double precision the answer is that of `refine.dense_crf` to 1e-5; in single precision sums of many faint pairs
+    are rounded differently, and a pixel between two labels can differ by some thousandths.
+
+    Raises:
+        ArgumentError: another number or size of images than of logits, or a tree with another number of leaves.
     """
+    if image.shape[-2:] != logits.shape[-2:] or len(image) != len(logits):
+        raise ArgumentError(f"image is {tuple(image.shape)}, but logits are {tuple(logits.shape)}")
+    if labels is not None and len(labels.leaves) != logits.shape[1]:
+        raise ArgumentError(f"labels has {len(labels.leaves)} leaves, but logits {logits.shape[1]}")
     logs = with_background(logits).log_softmax(1).clamp(min=float(np.log(SURE)))
     unary = logs[:, 1:] - logs[:, :1]
     agree = torch.eye(logits.shape[1] + 1) if labels is None else torch.from_numpy(agreement(labels))
