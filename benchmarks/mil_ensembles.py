@@ -25,10 +25,10 @@ from figureground.evaluate import REFINEMENTS, Pair, Refinement, Report, evaluat
 from figureground.evaluate.curves import THRESHOLDS, best_threshold, bootstrap
 from figureground.evaluate.goals import FigureGoal
 from figureground.evaluate.refining import refined_scores
-from figureground.runtime.catalogue import shipped
 from figureground.runtime.refined import Refined
 from table import show
 
+NETWORKS = ("person", "person-fast")
 METRIC = "dice_image_mean"
 GOAL = FigureGoal(METRIC)
 CLEAN = "holes:max_area=0.01,specks"
@@ -123,7 +123,9 @@ def main() -> None:
     """Choose on the held-out photos, measure on the validation photos, print a row for each step."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, metavar="DATA")
-    parser.add_argument("--network", action="append", metavar="NAME|FILE", help="the best first  [default: shipped]")
+    parser.add_argument(
+        "--network", action="append", metavar="NAME|FILE", help="the best first  [default: person, person-fast]"
+    )
     parser.add_argument("--share", type=float, default=0.05, help="of train/, held out as in the networks' recipes")
     parser.add_argument("--budget-ms", type=float, default=100.0)
     parser.add_argument("--threads", type=int, default=2)
@@ -135,7 +137,7 @@ def main() -> None:
     options = parser.parse_args()
     held = [pair for pair in find_pairs(options.data / "train") if held_out(pair.stem, options.share)][: options.limit]
     valid = find_pairs(options.data / "valid")[: options.limit]
-    networks = [load(name, threads=options.threads) for name in options.network or shipped()]
+    networks = [load(name, threads=options.threads) for name in options.network or NETWORKS]
     steps = steps_of(networks, held, options.budget_ms, options.cache)
     tuning = tune(
         networks, held, budget_ms=options.budget_ms, metric=METRIC, refinements=REFINEMENTS, cache=options.cache

@@ -17,6 +17,7 @@ __all__ = [
     "require_mask",
     "require_probabilities",
     "require_same_size",
+    "require_whole",
 ]
 
 
@@ -25,10 +26,21 @@ class ArgumentError(FiguregroundError, ValueError):
 
 
 def require_in_range(name: str, value: float, low: float, high: float = float("inf")) -> None:
-    """Raise `ArgumentError` unless `low <= value <= high`; NaN is outside of every range."""
-    if not low <= value <= high:
+    """Raise `ArgumentError` unless `low <= value <= high`; NaN and what is no number are outside of every range."""
+    try:
+        inside = bool(low <= value <= high)
+    except (TypeError, ValueError):
+        inside = False
+    if not inside:
         span = f"at least {low:g}" if high == float("inf") else f"from {low:g} to {high:g}"
         raise ArgumentError(f"{name} must be {span}, not {value!r}")
+
+
+def require_whole(name: str, value: int, low: float, high: float = float("inf")) -> None:
+    """Raise `ArgumentError` unless `value` is an integer from `low` to `high`; a float is none, whatever its value."""
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
+        raise ArgumentError(f"{name} must be a whole number, not {value!r}")
+    require_in_range(name, value, low, high)
 
 
 def require_image(name: str, image: NDArray[Any]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,6 +49,64 @@ def test_one_network_and_one_thing(tiny_bundle, photo, tmp_path):
     np.testing.assert_allclose(tiled(photo).probabilities, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("text", "build"),
+    [
+        (
+            "tiles:zoom=2.5:overlap=0.125:tile=64:trust=tiles",
+            lambda one: fg.Tiled(one, zoom=2.5, overlap=0.125, tile=64, trust="tiles"),
+        ),
+        (
+            "people-first:margin=0.4:crops=4:zoom=1.5,8",
+            lambda one: fg.PeopleFirst(one, margin=0.4, crops=4, zoom=(1.5, 8)),
+        ),
+        ("people-first", fg.PeopleFirst),
+    ],
+)
+def test_a_closer_look_with_settings(tiny_bundle, tmp_path, text, build):
+    combined(tmp_path, tiny_bundle, "--closer", text)
+    fg.save_predictor(build(fg.load(tiny_bundle)), tmp_path / "wanted.json")
+    found, wanted = (json.loads((tmp_path / name).read_text())["predictor"] for name in ("made.json", "wanted.json"))
+    assert found == wanted
+
+
+def test_a_name_that_is_empty_is_not_written(tiny_bundle, tmp_path, capsys):
+    assert main(["combine", str(tiny_bundle), "--name", "", "-o", str(tmp_path / "made.json")]) == 3
+    assert "name is empty" in capsys.readouterr().err
+    assert not (tmp_path / "made.json").exists()
+
+
+def test_a_predictor_file_is_shown(tiny_bundle, tmp_path, capsys):
+    made = fg.Refined(
+        fg.Ensemble([fg.load(tiny_bundle), fg.View(fg.load(tiny_bundle), mirrored=True)], [3, 1]), "holes,largest"
+    )
+    fg.save_predictor(made.renamed("best", 0.25), tmp_path / "best.json", chosen={"by": "hand", "lead": [0.5, 1]})
+    assert main(["networks", "show", str(tmp_path / "best.json")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    name = Path(os.path.relpath(tiny_bundle, tmp_path)).as_posix()
+    shown = [line.split("  (sha256")[0] for line in lines]
+    assert shown[:5] == [
+        "name: best",
+        "labels: person",
+        "threshold: 0.25",
+        "predictor:",
+        "  refined: threshold=0.25, holes max_area=0.001, largest",
+    ]
+    assert shown[5] == "    ensemble: mean=probability"
+    assert shown[6] == f"      0.75  {name}"
+    assert shown[7] == "      0.25  view: scale=1, mirrored=True"
+    assert shown[8] == f"        {name}"
+    assert shown[9:] == ["chosen:", "  by: hand", "  lead:", "    - 0.5", "    - 1"]
+    assert main(["networks", "show", str(tmp_path / "best.json"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["chosen"] == {"by": "hand", "lead": [0.5, 1]}
+    assert told["predictor"]["of"]["weights"] == [0.75, 0.25]
+    assert main(["networks", "show", str(tmp_path / "best.json"), "--recipe"]) == 2
+    assert "--recipe is for bundles" in capsys.readouterr().err
+    assert main(["networks", "show", str(tmp_path / "none.json")]) == 3
+    assert "cannot be read" in capsys.readouterr().err
+
+
 def test_the_files_folder_is_made(tiny_bundle, tmp_path):
     file = tmp_path / "new" / "made.json"
     assert main(["combine", str(tiny_bundle), "--mirror", "-o", str(file)]) == 0
@@ -57,6 +117,11 @@ def test_the_files_folder_is_made(tiny_bundle, tmp_path):
     ("arguments", "says"),
     [
         (["--people-first", "--zoom", "2"], "both look closer"),
+        (["--people-first", "--closer", "tiles"], "--people-first and --closer both look closer"),
+        (["--closer", "people"], "no closer look 'people'; did you mean 'people-first'?"),
+        (["--closer", "people-first:margn=1"], "unknown key 'margn'; did you mean 'margin'?"),
+        (["--closer", "people-first:crops=2.5"], "crops is 2.5; it must be a whole number"),
+        (["--closer", "tiles:zoom"], "closer look 'tiles:zoom': 'zoom' has no value; write zoom=..."),
         (["--weights", "1,2"], "weights"),
         (["--weights", "a"], "no list of numbers"),
         (["--scales", "0"], "scale"),

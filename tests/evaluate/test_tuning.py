@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import time
 
 import numpy as np
 import onnx
@@ -22,10 +24,11 @@ from figureground.evaluate.tuning import fingerprint, tune
 from figureground.evaluate.view_cache import Mixture, ViewCache, scoring_size
 from figureground.labels import LabelTree
 from figureground.runtime.bundle import Bundle
+from figureground.runtime.onnx_segmenter import OnnxSegmenter
 from figureground.runtime.sizing import Sizing
 
 
-def channel_bundle(path, channel, name):
+def channel_bundle(path, channel, name, peak=0.0):
     """logit = (channel - 128) / 32, pixel by pixel."""
     weights = np.zeros((1, 3, 1, 1), np.float32)
     weights[0, channel] = 1 / 32
@@ -45,7 +48,13 @@ def channel_bundle(path, channel, name):
     onnx.checker.check_model(model)
     sizing = Sizing(32 * 32, 16)
     made = Bundle.create(
-        model.SerializeToString(), name=name, labels=LabelTree.person(), sizing=sizing, threshold=0.5, card={}
+        model.SerializeToString(),
+        name=name,
+        labels=LabelTree.person(),
+        sizing=sizing,
+        threshold=0.5,
+        peak=peak,
+        card={},
     )
     made.save(path)
     return path
@@ -111,6 +120,28 @@ def test_the_mean_of_leaves_is_kept_too(color_bundle, noisy, tmp_path):
         [tallies] = cache.tallies([Mixture((1, 1), mean)])
         summary = evaluate(fg.Ensemble(views, mean=mean), pairs, threshold=0.6).summary
         assert METRICS["iou_dataset"](tallies)[59] == pytest.approx(summary["iou_dataset"], abs=2e-3)
+
+
+@pytest.mark.parametrize("mean", ["probability", "logit"])
+def test_unsure_areas_are_dropped_in_the_search_as_in_what_it_builds(noisy, tmp_path, mean):
+    peaks = {"red": 0.95, "green": 0.92}
+    files = [channel_bundle(tmp_path / f"{name}.onnx", at, name, peak) for at, (name, peak) in enumerate(peaks.items())]
+    networks = [fg.load(file, threads=1) for file in files]
+    for number in range(6):  # a faint square, 0.84 and 0.9, beside a sure one
+        picture = np.zeros((32, 32, 3), np.uint8)
+        picture[4:12, 4 + number : 12 + number], picture[20:28, 4:28] = (180, 200, 0), 255
+        Image.fromarray(picture).save(noisy / "images" / f"{number}.png")
+    pairs = find_pairs(noisy)
+    cache = ViewCache(networks, ["a", "b"], pairs, tmp_path, FigureGoal("dice_dataset"))
+    cache.fill()
+    [tallies] = cache.tallies([Mixture((1, 3), mean)])
+    made = fg.Ensemble(networks, [1, 3], mean=mean)
+    report = evaluate(made, pairs, threshold=float(THRESHOLDS[29]))
+    plain = fg.Ensemble([OnnxSegmenter(dataclasses.replace(one.bundle, peak=0)) for one in networks], [1, 3], mean=mean)
+    kept = evaluate(plain, pairs, threshold=float(THRESHOLDS[29]))
+    for counted, one, other in zip(tallies[:, 29], report.per_image, kept.per_image, strict=True):
+        assert np.abs(counted - [one.counts.tp, one.counts.fp, one.counts.fn]).max() <= 1
+        assert other.counts.fp + other.counts.tp == one.counts.fp + one.counts.tp + 64
 
 
 @pytest.fixture
@@ -195,6 +226,53 @@ def test_kept_answers_are_not_asked_for_again(networks, noisy, tmp_path):
     assert second.winner.score == first.winner.score
 
 
+def test_a_damaged_answer_is_asked_for_again(networks, noisy, tmp_path):
+    pairs, kept = find_pairs(noisy) * 3, tmp_path / "kept"  # beyond those that are run in any case, to be timed
+    first = tune(networks, pairs, budget_ms=HOUR, flip=False, cache=kept)
+    files = sorted(kept.iterdir())
+    whole = [file.read_bytes() for file in files]
+    for file, end in zip(files, (0, 50, 130, -1, None), strict=False):
+        file.write_bytes(file.read_bytes()[:end] if end is not None else b"no")
+    assert tune(networks, pairs, budget_ms=HOUR, flip=False, cache=kept).winner.score == first.winner.score
+    assert [file.read_bytes() for file in files] == whole
+
+
+def test_masks_are_looked_at_before_any_network_runs(networks, noisy):
+    Image.fromarray(np.zeros((32, 31), np.uint8)).save(noisy / "masks" / "5.png")
+    told = []
+    with pytest.raises(DataError, match=r"sizes differ: .*5\.png is 32x32, its mask .* is 31x32"):
+        tune(networks, find_pairs(noisy), budget_ms=HOUR, say=lambda *step: told.append(step))
+    assert told == []
+
+
+def test_the_first_run_on_a_single_photo_is_not_timed(networks, noisy, tmp_path):
+    class Slow(fg.View):
+        """Takes its time for its first answer."""
+
+        runs = 0
+
+        def logits(self, image):
+            self.runs += 1
+            time.sleep(0.3 * (self.runs == 1))
+            return super().logits(image)
+
+    view = Slow(networks[0])
+    cache = ViewCache([view], ["a"], find_pairs(noisy)[:1], tmp_path, FigureGoal("dice_dataset"))
+    cache.fill()
+    assert view.runs == 2
+    assert cache.milliseconds[0] < 300
+
+
+def test_different_networks_of_one_name_are_told_apart(red, noisy, tmp_path):
+    files = [red, *(channel_bundle(tmp_path / f"{name}.onnx", 1, "red") for name in ("other", "same"))]
+    networks = [fg.load(file, threads=1) for file in files]
+    tuning = tune(networks[:2], find_pairs(noisy), budget_ms=HOUR, flip=False)
+    assert tuning.facts["networks"] == ["red", "red (2)"]
+    assert "red (2)" in tuning.winner.segmenter.name
+    with pytest.raises(ArgumentError, match="the network 'red' is given twice"):
+        tune(networks, find_pairs(noisy), budget_ms=HOUR, flip=False)
+
+
 def test_the_fingerprint_sees_every_change(noisy):
     before = fingerprint(find_pairs(noisy))
     assert fingerprint(find_pairs(noisy)[::-1]) == before
@@ -224,8 +302,12 @@ def test_what_is_refused(networks, noisy):
         tune(networks, [])
     with pytest.raises(ArgumentError, match="no networks"):
         tune([], pairs)
-    with pytest.raises(ArgumentError, match="two networks have one name"):
-        tune([networks[0], networks[0]], pairs)
+    with pytest.raises(ArgumentError, match=r"budget_ms must be from 0\.001 to 1e\+09, not inf"):
+        tune(networks, pairs, budget_ms=float("inf"))
+    with pytest.raises(ArgumentError, match="seed must be at least 0, not -1"):
+        tune(networks, pairs, seed=-1)
+    with pytest.raises(ArgumentError, match="the network 'other' is given twice; give each only once"):
+        tune([networks[0], networks[0].renamed("other", 0.4)], pairs)
     with pytest.raises(ArgumentError, match="scales"):
         tune(networks, pairs, scales=())
 
@@ -299,7 +381,11 @@ def test_the_verb_prints_the_front(call, red, green, noisy):
         (["red.onnx", "--data", "noisy", "--scales", "1,x"], 2, "1,x"),
         (["red.onnx", "--data", "noisy", "--scales", "50"], 2, "scale must be"),
         (["red.onnx", "--data", "noisy", "--metric", "dice"], 2, "dice"),
+        (["red.onnx", "--data", "noisy", "--budget-ms", "inf"], 2, "budget_ms must be"),
+        (["red.onnx", "--data", "noisy", "--seed", "-1"], 2, "-1"),
+        (["red.onnx", "red.onnx", "--data", "noisy"], 2, "given twice"),
         (["red.onnx", "--data", "noisy", "-o", "best.yaml"], 3, "best.json"),
+        (["red.onnx", "--data", "none", "-o", "/proc/best.json"], 4, "cannot write '/proc/best.json'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -309,3 +395,10 @@ def test_what_the_verb_refuses(call, red, noisy, tmp_path, arguments, code, said
     assert said in err
     assert len(err.splitlines()) == 1
     assert not list(tmp_path.glob("*.json"))
+
+
+def test_an_output_that_is_a_folder_is_told_before_the_search(call, tmp_path):
+    (tmp_path / "best.json").mkdir()
+    code, out, err = call("tune", "red.onnx", "--data", "none")
+    assert (code, out) == (4, "")
+    assert "cannot write 'best.json': it is a folder; give another file" in err

@@ -18,6 +18,7 @@ from figureground.errors import NetworkError, PredictorError
 from figureground.export import export_predictor
 from figureground.export.predictor import joined
 from figureground.runtime.onnx_segmenter import OnnxSegmenter
+from figureground.runtime.probability import sure_leaves
 from figureground.runtime.sizing import Sizing
 
 TREE = fg.LabelTree(
@@ -30,20 +31,20 @@ TREE = fg.LabelTree(
 )
 
 
-def conv_bundle(seed, *, opset=18, area=64 * 64, peak=0.0, gain=0.02):
+def conv_bundle(seed, *, opset=18, area=64 * 64, peak=0.0, gain=0.02, bias=0.0):
     """A 5x5 convolution, not symmetric, to three leaves of which two mirror one another."""
     weights = np.random.default_rng(seed).normal(size=(3, 3, 5, 5)).astype(np.float32) * np.float32(gain)
     nodes = [
         helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["float"], ["channels_first"], perm=[0, 3, 1, 2]),
-        helper.make_node("Conv", ["channels_first", "weights"], ["logits"], pads=[2, 2, 2, 2]),
+        helper.make_node("Conv", ["channels_first", "weights", "bias"], ["logits"], pads=[2, 2, 2, 2]),
     ]
     graph = helper.make_graph(
         nodes,
         "conv",
         [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", "H", "W", 3])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 3, "H", "W"])],
-        [numpy_helper.from_array(weights, "weights")],
+        [numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(np.full(3, bias, np.float32), "bias")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     onnx.checker.check_model(model)
@@ -199,6 +200,33 @@ def test_a_predictor_file_becomes_a_bundle(predictor, tmp_path):
     assert parity == made.card["parity"]["joined"]
     assert parity["probability_max"] <= 1e-4
     assert fg.load(tmp_path / "one.onnx")(picture()).size == (48, 80)
+
+
+def test_unsure_areas_are_dropped_alike(tmp_path):
+    """Means of logits and single networks drop from the same map as the bundle does, by the same peak."""
+    for seed, peak in ((1, 0.99), (2, 0.9)):
+        conv_bundle(seed, peak=peak, gain=0.005, bias=-4).save(tmp_path / f"conv{seed}.onnx")
+    one, two = (fg.load(tmp_path / f"conv{seed}.onnx") for seed in (1, 2))
+    image = np.zeros((48, 80, 3), np.uint8)  # squares of many brightnesses, apart from one another
+    for place in range(24):
+        top, left = 4 + 11 * (place // 7 % 4), 4 + 11 * (place % 7)
+        image[top : top + 6, left : left + 6] = picture(1, 24)[0, place]
+    for number, made in enumerate(
+        [
+            one,
+            fg.View(one, mirrored=True),
+            fg.augmented(one, mean="logit"),
+            fg.Ensemble([fg.augmented(one, mean="logit"), two], [1, 3], mean="logit"),
+        ]
+    ):
+        fg.save_predictor(made, tmp_path / "made.json")
+        bundle = export_predictor(tmp_path / "made.json", tmp_path / f"{number}.onnx")
+        assert bundle.peak == pytest.approx(made.peak)
+        found = fg.load(tmp_path / f"{number}.onnx").probabilities(image)
+        wanted = fg.load(tmp_path / "made.json").probabilities(image)
+        np.testing.assert_allclose(found, wanted, atol=1e-4)
+        dropped = (sure_leaves(made.logits(image), 0).sum(axis=0) > 0.5) & (wanted.sum(axis=0) == 0)
+        assert 0.001 < dropped.mean() < 0.5
 
 
 def test_a_model_that_differs_is_not_written(predictor, tmp_path, monkeypatch):

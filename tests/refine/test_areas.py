@@ -84,3 +84,9 @@ def test_bad_arguments_are_refused_by_name():
     ):
         with pytest.raises(ArgumentError, match=message):
             wrong()
+
+
+@pytest.mark.parametrize("box", [(0, 0, 1), 0.5, "0011", ("a", 0, 1, 1)], ids=str)
+def test_what_is_no_box(box):
+    with pytest.raises(ArgumentError, match=r"box .*must be"):
+        keep_touching(np.zeros((5, 6)), 0.5, box=box)

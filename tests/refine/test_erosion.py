@@ -71,3 +71,18 @@ def test_empty_stays_empty_and_nothing_below_the_threshold_is_no_error():
 def test_bad_parameters_are_refused_by_name(parameters, message):
     with pytest.raises(ArgumentError, match=message):
         soft_erosion(np.zeros((9, 9), np.float32), **parameters)
+
+
+@pytest.mark.parametrize("value", [float("nan"), -0.5, 7.0, float("inf")])
+def test_what_is_no_alpha_is_refused(value):
+    with pytest.raises(ArgumentError, match="alpha must be from 0 to 1 everywhere"):
+        soft_erosion(np.full((9, 9), value))
+
+
+@pytest.mark.parametrize(
+    "given", [{"kernel": 15.0}, {"kernel": "15"}, {"iterations": 1.5}, {"iterations": True}], ids=str
+)
+def test_fractions_are_no_numbers_of_pixels(given):
+    (name,) = given
+    with pytest.raises(ArgumentError, match=f"{name} must be a whole number, not"):
+        soft_erosion(np.zeros((9, 9)), **given)

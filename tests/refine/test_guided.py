@@ -108,3 +108,17 @@ def test_bad_arguments_are_refused_by_name(parameters, message):
     arguments = {"alpha": np.zeros((4, 4)), "image": np.zeros((8, 8, 3), np.uint8), **parameters}
     with pytest.raises(ArgumentError, match=message):
         guided_upsample(**arguments)
+
+
+@pytest.mark.parametrize("value", [float("nan"), -0.5, 7.0, float("inf")])
+def test_what_is_no_alpha_is_refused(value):
+    with pytest.raises(ArgumentError, match="alpha must be from 0 to 1 everywhere"):
+        guided_upsample(np.full((4, 4), value), np.zeros((9, 9, 3), np.uint8))
+
+
+@pytest.mark.parametrize(("radius", "said"), [(1.5, "a whole number"), ("2", "a whole number"), (-1, "at least 0")])
+def test_a_radius_is_a_whole_number(radius, said):
+    with pytest.raises(ArgumentError, match=f"radius must be {said}"):
+        box_mean(np.zeros((9, 9)), radius)
+    with pytest.raises(ArgumentError, match="radius must be"):
+        guided_upsample(np.zeros((4, 4)), np.zeros((9, 9, 3), np.uint8), radius=radius)

@@ -163,3 +163,11 @@ def test_widths_that_memory_would_not_hold_are_refused():
     noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
     with pytest.raises(ArgumentError, match=r"width 1 and color 9 are too narrow for a picture of 400x300"):
         dense_crf(np.full((1, 300, 400), 0.5, np.float32), noise, DenseCrf(width=1, color=9))
+
+
+@pytest.mark.parametrize("value", [2.5, "5", None])
+def test_rounds_are_whole_numbers(value):
+    with pytest.raises(ArgumentError, match="iterations must be a whole number, not"):
+        DenseCrf(iterations=value)
+    with pytest.raises(ArgumentError, match=r"width must be from 0\.1 to 10000, not 'wide'"):
+        DenseCrf(width="wide")

@@ -31,3 +31,9 @@ def test_doubt_leaves_nothing_and_the_inside_is_solid():
 def test_a_threshold_out_of_range_is_named(threshold):
     with pytest.raises(ArgumentError, match="threshold"):
         opacity(np.zeros((2, 2), np.float32), threshold)
+
+
+@pytest.mark.parametrize("value", [float("nan"), -0.5, 7.0, float("inf")])
+def test_what_is_no_probability_is_refused(value):
+    with pytest.raises(ArgumentError, match="probability must be from 0 to 1 everywhere"):
+        opacity(np.full((9, 9), value), 0.5)

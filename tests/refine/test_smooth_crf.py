@@ -66,3 +66,9 @@ def test_bad_arguments_are_refused_by_name():
             SmoothCrf(**{setting: value})
     with pytest.raises(ArgumentError, match="probabilities must be from 0 to 1 everywhere"):
         smooth_crf(np.full((1, 3, 3), np.nan))
+
+
+@pytest.mark.parametrize("given", [{"size": 11.0}, {"iterations": "5"}], ids=str)
+def test_sizes_and_rounds_are_whole_numbers(given):
+    with pytest.raises(ArgumentError, match="must be a whole number, not"):
+        SmoothCrf(**given)

@@ -14,7 +14,7 @@ from figureground.refine import (
     smooth_crf,
     soft_erosion,
 )
-from figureground.refine.steps import STEPS, Seen, read_step, read_steps, write_step
+from figureground.refine.steps import STEPS, Seen, as_steps, read_step, read_steps, write_step
 
 PARTS = LabelTree.named("pascal-person-part")
 
@@ -95,3 +95,22 @@ def test_parts_keep_their_shares_where_the_figure_changes(picture):
     kept = STEPS["largest"]().apply(leaves, Seen(picture, PARTS, 0.5))
     assert np.allclose(kept[:, 5:20, 5:20], leaves[:, 5:20, 5:20])
     assert kept[:, 22:].max() == 0
+
+
+@pytest.mark.parametrize("name", [["crf"], None, 3])
+def test_a_name_that_is_no_text(name):
+    with pytest.raises(ArgumentError, match="no refinement '"):
+        read_step({"name": name})
+
+
+def test_steps_are_given_as_text_or_one_by_one():
+    wanted = read_steps("holes:max_area=0.5,largest")
+    assert (
+        as_steps("holes:max_area=0.5,largest")
+        == as_steps(wanted)
+        == as_steps([write_step(one) for one in wanted])
+        == wanted
+    )
+    for given in (None, 5, ["holes"], {"name": "crf"}, [None]):
+        with pytest.raises(ArgumentError, match=r"refinements are .*; give a text such as 'holes,largest'"):
+            as_steps(given)

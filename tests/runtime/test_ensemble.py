@@ -15,6 +15,7 @@ from figureground.runtime.ensemble import Ensemble, weighted_mean
 from figureground.runtime.onnx_segmenter import OnnxSegmenter
 from figureground.runtime.segmenter import Segmenter
 from figureground.runtime.sizing import Sizing
+from figureground.runtime.views import View
 
 
 @pytest.fixture
@@ -129,3 +130,53 @@ def test_what_is_refused(segmenter):
     other.labels = LabelTree([Label("cat", (1, 2, 3))])
     with pytest.raises(ArgumentError, match=r"'constant 0\.5' has other labels than 'bright'"):
         Ensemble([segmenter, other])
+
+
+@pytest.fixture
+def peaked(brightness_model):
+    """Two bright networks, of which the second is less sure and drops what it is not half sure of."""
+
+    def made(peak):
+        bundle = Bundle.create(
+            brightness_model,
+            name=f"peak {peak}",
+            labels=LabelTree.person(),
+            sizing=Sizing(32 * 32, 16),
+            threshold=0.5,
+            peak=peak,
+            card={},
+        )
+        return OnnxSegmenter(bundle, threads=1)
+
+    return made(0.5), made(0.9)
+
+
+def test_unsure_areas_are_dropped_from_a_mean_of_logits(peaked):
+    """A grey square of probability 0.78 and one of 0.95, for peaks of 0.5 and 0.9: the mean takes 0.7 or 0.8."""
+    picture = np.zeros((32, 32, 3), np.uint8)
+    picture[4:10, 4:10], picture[20:26, 20:26] = 130, 133
+    for weights, peak, kept in (([1, 1], 0.7, True), ([1, 3], 0.8, False)):
+        made = Ensemble(peaked, weights, mean="logit")
+        assert made.peak == pytest.approx(peak)
+        said = made.probabilities(picture)[0]
+        assert said[22, 22] == pytest.approx(0.94, abs=0.01)
+        assert said[6, 6] == pytest.approx(0.777 if kept else 0, abs=0.01)
+        assert made.logits(picture)[0, 6, 6] == pytest.approx(1.25)
+        np.testing.assert_array_equal(
+            View(made, mirrored=True).probabilities(picture[:, ::-1].copy())[0, :, ::-1], said
+        )
+        assert View(made, mirrored=True).peak == made.peak
+    each = Ensemble(peaked).probabilities(picture)[0]
+    assert each[6, 6] == pytest.approx(0.777 / 2, abs=0.01)  # the second drops it on its own
+    assert Ensemble(peaked).peak == 0
+
+
+@pytest.mark.parametrize("weights", [["a"], 3, [None], [10**400]], ids=lambda value: str(value)[:9])
+def test_weights_that_are_no_numbers(weights):
+    with pytest.raises(ArgumentError, match="one number per member"):
+        Ensemble([Constant(0.5)], weights)
+
+
+def test_a_name_is_no_member():
+    with pytest.raises(ArgumentError, match="'person' is no segmenter; give what load"):
+        Ensemble(["person"])

@@ -114,3 +114,19 @@ def test_a_photo_of_any_shape(segmenter):
 def test_what_is_refused(segmenter, wrong, said):
     with pytest.raises(ArgumentError, match=said):
         PeopleFirst(segmenter, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"zoom": 2}, "zoom must be two numbers, not 2"),
+        ({"zoom": (2,)}, "zoom must be two"),
+        ({"zoom": ("a", 3)}, r"zoom\[0\] must be from"),
+        ({"crops": 2.5}, "crops must be a whole number"),
+        ({"margin": "x"}, "margin must be"),
+    ],
+    ids=str,
+)
+def test_what_is_no_such_number(segmenter, given, said):
+    with pytest.raises(ArgumentError, match=said):
+        PeopleFirst(segmenter, **given)

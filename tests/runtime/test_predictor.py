@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import numpy as np
@@ -108,6 +109,11 @@ def test_a_predictor_may_stand_in_another(write, tmp_path, photo):
         ({"kind": "view", "of": NETWORK, "scale": True}, "scale is True; it must be a number"),
         ({"kind": "view", "of": NETWORK, "scale": -1}, "scale must be from 0.1 to 10"),
         ({"kind": "view", "of": NETWORK, "mirrored": 1}, "mirrored is 1; it must be true or false"),
+        ({"kind": "ensemble", "members": [NETWORK], "weights": [10**400]}, "weights is [1000"),
+        ({"kind": "refined", "of": NETWORK, "steps": [{"name": ["crf"]}]}, "no refinement '['crf']'"),
+        ({"kind": "network", "network": "a\0b"}, 'network is "a\\u0000b" (no path)'),
+        ({"kind": "network", "network": "\ud800.onnx"}, 'network is "\\ud800.onnx" (no path)'),
+        ({"kind": "network", "network": "a" * 5000}, "File name too long"),
         ({"kind": "tiled", "of": NETWORK, "tile": 64.5}, "tile is 64.5"),
         ({"kind": "tiled", "of": NETWORK, "tile": 1}, "tile must be"),
         ({"kind": "people_first", "of": NETWORK, "zoom": [1]}, "zoom is [1]; it must be a list of two numbers"),
@@ -146,6 +152,9 @@ def test_what_is_wrong_at_the_top(write, top, said):
 def test_files_that_are_none(tmp_path, write):
     with pytest.raises(PredictorError, match="cannot be read"):
         fg.load(tmp_path / "none.json")
+    for name in ("a\0.json", "\ud800.json", "a" * 5000 + ".json"):
+        with pytest.raises(PredictorError, match="cannot be read"):
+            fg.load(name)
     for text in ("", "{", "[" * 100_000, "[]", "\xff"):
         (tmp_path / "bad.json").write_text(text, encoding="latin-1")
         with pytest.raises(PredictorError, match="not a predictor file"):
@@ -174,6 +183,8 @@ def test_what_cannot_be_written(tmp_path, segmenter, bundle_file):
         fg.save_predictor(segmenter, tmp_path / "a.json")
     with pytest.raises(PredictorError, match=r"cannot describe Own\('own'\)"):
         fg.save_predictor(fg.Ensemble([Own("own", fg.LabelTree.person(), 0.5)]), tmp_path / "a.json")
+    with pytest.raises(PredictorError, match="name is empty"):
+        fg.save_predictor(fg.load(bundle_file).renamed("", 0.5), tmp_path / "a.json")
     with pytest.raises(PredictorError, match=r"name it a\.json"):
         fg.save_predictor(fg.load(bundle_file), tmp_path / "a.yaml")
     with pytest.raises(PredictorError, match="'chosen'"):
@@ -185,3 +196,42 @@ def test_a_bundle_inside_a_predictor_keeps_its_errors(write, bundle_file):
     bundle_file.unlink()
     with pytest.raises(NetworkError, match=r"bright\.onnx"):
         fg.load(write(NETWORK))
+
+
+def test_a_hash_beside_a_predictor_file_is_that_of_its_bytes(write, tmp_path):
+    inner = write(NETWORK).rename(tmp_path / "inner.json")
+    node = {"kind": "network", "network": "inner.json", "sha256": hashlib.sha256(inner.read_bytes()).hexdigest()}
+    assert fg.load(write(node)).name == "made"
+    inner.write_text(inner.read_text() + " ")
+    with pytest.raises(PredictorError, match=r"the network 'inner\.json' is not the one"):
+        fg.load(write(node))
+
+
+def test_files_that_stand_in_themselves(write, tmp_path):
+    write({"kind": "view", "of": {"kind": "network", "network": "sub/b.json"}}).rename(tmp_path / "a.json")
+    (tmp_path / "sub").mkdir()
+    write({"kind": "network", "network": "../a.json"}).rename(tmp_path / "sub" / "b.json")
+    with pytest.raises(PredictorError, match=r"stands in itself: .*a\.json -> .*sub/b\.json -> .*sub/\.\./a\.json;"):
+        fg.load(tmp_path / "a.json")
+    for number in range(40):
+        write({"kind": "network", "network": f"{number + 1}.json"}).rename(tmp_path / f"{number}.json")
+    with pytest.raises(PredictorError, match="more than 32 predictor files"):
+        fg.load(tmp_path / "0.json")
+
+
+def test_a_nested_file_is_looked_for_beside_the_outer_one_alone(write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(NETWORK).rename(tmp_path / "inner.json")
+    (tmp_path / "sub").mkdir()
+    outer = write({"kind": "network", "network": "inner.json"}).rename(tmp_path / "sub" / "outer.json")
+    with pytest.raises(PredictorError, match=r"sub/inner\.json: cannot be read"):
+        fg.load(outer)
+
+
+def test_a_folder_that_is_a_link(tmp_path, bundle_file):
+    (tmp_path / "far" / "away").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "away")
+    fg.save_predictor(fg.load(bundle_file), tmp_path / "link" / "made.json")
+    assert '"network": "../../bright.onnx"' in (tmp_path / "far" / "away" / "made.json").read_text()
+    for folder in ("link", "far/away"):
+        assert fg.load(tmp_path / folder / "made.json").name == "bright"

@@ -96,3 +96,9 @@ def test_a_predictor_file_with_a_wrong_step_is_refused(tmp_path, bundle_file):
 def test_wrong_steps_are_refused():
     with pytest.raises(ArgumentError, match="no refinement 'sharpen'"):
         Refined(Brightness(), "sharpen")
+
+
+@pytest.mark.parametrize("steps", [None, ["holes"], {"name": "crf"}], ids=str)
+def test_what_is_no_list_of_steps(segmenter, steps):
+    with pytest.raises(ArgumentError, match="refinements are "):
+        Refined(segmenter, steps)

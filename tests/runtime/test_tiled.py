@@ -175,3 +175,9 @@ def test_two_ends_that_meet_sum_to_one(half):
     np.testing.assert_allclose(up[:overlap] + down[-overlap:], 1, atol=1e-6)
     assert (up[: overlap // 4] == 0).all()
     assert (up[overlap:] == 1).all()
+
+
+def test_a_tile_is_a_whole_number_of_pixels(segmenter):
+    for tile in (100.5, "64", 64.0):
+        with pytest.raises(ArgumentError, match="tile must be a whole number, not"):
+            Tiled(segmenter, tile=tile)

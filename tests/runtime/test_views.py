@@ -119,3 +119,11 @@ def test_sizes_that_a_bundle_takes(color_model, color_tree):
     )
     assert made.fitting_size(1, 100) == (16, 96)
     assert View(made, scale=0.5).network_size(64, 64) == (32, 32)
+
+
+@pytest.mark.parametrize("scales", [2.0, "12", None])
+def test_what_is_no_list_of_scales(segmenter, scales):
+    with pytest.raises(ArgumentError, match=r"scales is .*; give a list of numbers such as \(1, 1\.25\)"):
+        augmented(segmenter, scales=scales)
+    with pytest.raises(ArgumentError, match=r"scale must be from 0\.1 to 10, not 'a'"):
+        augmented(segmenter, scales=["a"])

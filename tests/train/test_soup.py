@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from figureground.checks import ArgumentError
 from figureground.cli.app import main
 from figureground.errors import NetworkError, RecipeError
+from figureground.labels import LabelTree
 from figureground.train import Recipe, callbacks, run, soup
 from figureground.train.weights import save_weights
 
@@ -83,7 +87,7 @@ def test_what_is_refused(runs, tmp_path):
     out = tmp_path / "soup"
     with pytest.raises(ArgumentError, match="at least two"):
         soup(runs[:1], out)
-    for weights in ([1, 2], [0, 0, 0], [1, 1, -1], [1, 1, float("nan")]):
+    for weights in ([1, 2], [0, 0, 0], [1, 1, -1], [1, 1, float("nan")], [1e308, 1e308, 0]):
         with pytest.raises(ArgumentError, match="one number per source"):
             soup(runs, out, weights=weights)
     with pytest.raises(ArgumentError, match="decay is 1"):
@@ -109,12 +113,59 @@ def test_what_is_refused(runs, tmp_path):
         soup(runs, out)
 
 
+@pytest.mark.parametrize(
+    ("recipe", "key"),
+    [
+        ({"labels": "pascal-person-part"}, "labels"),
+        ({"labels": {"labels": [{"name": "dog", "color": [1, 2, 3]}]}}, "labels"),
+        ({"network": {"name": "unet"}}, r"network\.name"),
+        ({"network": {"name": "pyramid", "options": {"dilation": 4, "drop_path": 0.5}}}, r"network\.options"),
+        ({"network": {"name": "pyramid", "options": {"dilation": 2}, "std": [1, 1, 1]}}, r"network\.std"),
+        ({"head": {"name": "tree"}}, r"head\.name"),
+    ],
+    ids=str,
+)
+def test_equal_shapes_that_mean_other_things(tmp_path, recipe, key):
+    first = {"labels": "person", "network": {"name": "pyramid", "options": {"dilation": 2, "drop_path": 0.1}}}
+    for name, values in (("one", first), ("two", {**first, **recipe})):
+        save_weights(network(1), tmp_path / f"{name}.safetensors", recipe=yaml.safe_dump(values))
+    with pytest.raises(NetworkError, match=f"one.* and .*two.* differ in their recipes' {key}; average"):
+        soup([tmp_path / "one.safetensors", tmp_path / "two.safetensors"], tmp_path / "soup")
+    assert not (tmp_path / "soup").exists()
+
+
+def test_trainings_of_one_network_may_differ(tmp_path):
+    tree = LabelTree.find("person").to_dict()
+    for number, values in enumerate(
+        (
+            {"labels": "person", "network": {"name": "pyramid", "options": {"drop_path": 0.1}}, "seed": 1},
+            {"labels": tree, "network": {"name": "pyramid", "weights": "a.safetensors"}, "head": {"name": "leaves"}},
+        )
+    ):
+        save_weights(network(1), tmp_path / f"{number}.safetensors", recipe=yaml.safe_dump(values))
+    soup([tmp_path / "0.safetensors", tmp_path / "1.safetensors"], tmp_path / "soup")
+
+
+def test_the_folder_tells_what_is_in_it(runs, tmp_path):
+    noted = json.loads((soup(runs, tmp_path / "soup", weights=[1, 0, 3]) / "soup.json").read_text())
+    assert [one["share"] for one in noted["sources"]] == [0.25, 0, 0.75]
+    for one, folder in zip(noted["sources"], runs, strict=True):
+        file = folder / "best.safetensors"
+        assert one["file"] == str(file)
+        assert one["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
 def test_the_verb(runs, tmp_path, capsys):
     out = tmp_path / "soup"
     assert main(["soup", *map(str, runs), "-o", str(out), "--decay", "0.5"]) == 0
     assert capsys.readouterr().out.strip() == str(out)
     made = load_file(out / "best.safetensors")["0.weight"].numpy()
     np.testing.assert_allclose(made, by_hand(runs, [0.25, 0.25, 0.5])["0.weight"], atol=1e-6)
+    weighted = tmp_path / "weighted"
+    assert main(["soup", *map(str, runs), "-o", str(weighted), "--weights", "1,0,3"]) == 0
+    made = load_file(weighted / "best.safetensors")["0.weight"].numpy()
+    np.testing.assert_allclose(made, by_hand(runs, [0.25, 0, 0.75])["0.weight"], atol=1e-6)
+    assert main(["soup", *map(str, runs), "-o", str(tmp_path / "x"), "--weights", "1,1"]) == 2
     assert main(["soup", str(runs[0]), "-o", str(tmp_path / "x")]) == 2
     assert "at least two" in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""The card of a bundle as a page that fits a terminal: what people ask first comes first, the recipe stays behind."""
+"""The card of a bundle and the content of a predictor file as pages that fit a terminal; the recipe stays behind."""
 
 from __future__ import annotations
 
@@ -26,6 +26,39 @@ def page(bundle: Bundle) -> str:
     if "recipe" in card:
         lines.append("recipe: add --recipe")
     return "\n".join(lines)
+
+
+def predictor_page(facts: Mapping[str, Any]) -> str:
+    """The page of a predictor file: `name`, `labels`, `threshold`, `predictor` as it is described, and `chosen`."""
+    head = {key: facts[key] for key in ("name", "labels", "threshold")}
+    lines = [*_entries({**head, "labels": ", ".join(head["labels"])}), "predictor:"]
+    lines += _indented(_described(facts["predictor"]))
+    chosen = facts["chosen"]
+    if isinstance(chosen, Mapping):
+        lines += ["chosen:", *_entries(chosen, 1)]
+    elif chosen is not None:
+        lines += _entries({"chosen": chosen})
+    return "\n".join(lines)
+
+
+def _described(node: Mapping[str, Any], share: str = "") -> list[str]:
+    """A described segmenter, those inside it two spaces deeper."""
+    kind = node["kind"]
+    if kind == "network":
+        return [f"{share}{node['network']}  (sha256 {node['sha256'][:12]})"]
+    told = [_set(key, value) for key, value in node.items() if key not in ("kind", "of", "members", "weights", "steps")]
+    told += [
+        " ".join([step["name"], *(_set(*one) for one in step.items() if one[0] != "name")])
+        for step in node.get("steps", ())
+    ]
+    lines = [f"{share}{kind.replace('_', ' ')}: {', '.join(told)}"]
+    for weight, member in zip(node.get("weights", ()), node.get("members", ()), strict=True):
+        lines += _indented(_described(member, f"{weight:.4g}  "))
+    return lines + (_indented(_described(node["of"])) if "of" in node else [])
+
+
+def _set(key: str, value: Any) -> str:
+    return f"{key}={_plain(value)}"
 
 
 def _head(bundle: Bundle) -> dict[str, Any]:

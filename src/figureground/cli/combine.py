@@ -17,12 +17,13 @@ EPILOG = """\b
 What is done, in this order
   --mirror, --scales     each network is asked about more views of the photo
   --weights, --mean      the mean of all networks is taken
-  --people-first, --zoom a closer look at people, or at tiles
+  --people-first, --zoom a closer look at people, or at tiles; with settings: --closer
   --refine               steps that improve the mask
 
 \b
 Example
   figureground combine person person-fast --weights 3,1 --mirror --refine holes,specks -o both.json
+  figureground combine person --closer people-first:margin=0.4:crops=4 -o closer.json
   figureground segment photo.jpg --network both.json
 """
 
@@ -43,6 +44,11 @@ Example
 @click.option("--mirror", is_flag=True, help="Ask about the mirror image too.")
 @click.option("--scales", metavar="S,S...", callback=number_list, help="Ask at these scales.  [default: 1]")
 @click.option("--people-first", is_flag=True, help="Look at each person again, closer.")
+@click.option(
+    "--closer",
+    metavar="LOOK",
+    help="A closer look with its settings, such as people-first:margin=0.4:crops=4 or tiles:zoom=2:overlap=0.125.",
+)
 @click.option("--zoom", type=float, help="Look at the photo this many times as large, in tiles.")
 @refine_option
 @threshold_option
@@ -56,17 +62,20 @@ def combine(
     mirror: bool,
     scales: tuple[float, ...] | None,
     people_first: bool,
+    closer: str | None,
     zoom: float | None,
     refine: str | None,
     threshold: float | None,
     name: str | None,
 ) -> None:
     """Write networks and what is done around them as one predictor file, which --network takes like a network."""
-    if people_first and zoom is not None:
-        raise FiguregroundError("--people-first and --zoom both look closer", remedy="give one of them")
+    looks = {"--people-first": people_first, "--closer": closer is not None, "--zoom": zoom is not None}
+    given = [option for option, is_given in looks.items() if is_given]
+    if len(given) > 1:
+        raise FiguregroundError(f"{' and '.join(given)} both look closer", remedy="give one of them")
     from figureground.images import make_folder
     from figureground.runtime.catalogue import load
-    from figureground.runtime.inference import Inference
+    from figureground.runtime.inference import Inference, read_closer
     from figureground.runtime.predictor import check_path, save_predictor
 
     check_path(output)
@@ -74,10 +83,11 @@ def combine(
     looked = {"flip": mirror, "scales": list(scales or (1.0,)), "mean": mean}
     inference = Inference(
         views=looked if mirror or scales is not None else None,
-        people_first={} if people_first else None,
-        tiles=None if zoom is None else {"zoom": zoom},
         refine=() if refine is None else refine,
         threshold=threshold,
+        **({"people_first": {}} if people_first else {}),
+        **({} if zoom is None else {"tiles": {"zoom": zoom}}),
+        **({} if closer is None else read_closer(closer)),
     )
     whole = inference.around([load(network) for network in networks], weights, cast("Mean", mean))
     save_predictor(whole if name is None else whole.renamed(name, whole.threshold), output)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -68,6 +69,7 @@ def list_(architectures: bool, as_json: bool) -> None:
 Example
   figureground networks show person
   figureground networks show person --recipe > mine.yaml
+  figureground networks show best.json
   figureground networks show segformer --set encoder=mit_b2 --size 512x512
   figureground networks show --compare segformer deeplabv3plus --set A.encoder=mit_b2
 """
@@ -97,11 +99,12 @@ def show(
     depth: int | None,
     as_json: bool,
 ) -> None:
-    """Show the card of a network in a file, or the stages of an architecture to train.
+    """Show the card of a network in a file, what is in a predictor file, or the stages of an architecture to train.
 
-    A card has labels, sizes, licences, what the network was trained on and what it reached. The stages of an
-    architecture come with their output, parameters and multiply-adds, and need figureground[train]. An architecture is
-    a name that `figureground networks --all` lists, or import:PACKAGE.CLASS of another library.
+    A card has labels, sizes, licences, what the network was trained on and what it reached. A predictor file has
+    networks, what is done around them, and how it was chosen. The stages of an architecture come with their output,
+    parameters and multiply-adds, and need figureground[train]. An architecture is a name that `figureground networks
+    --all` lists, or import:PACKAGE.CLASS of another library.
     """
     if compare != (len(names) == 2) or not names:
         raise click.UsageError("give one name, or --compare and two")
@@ -110,7 +113,12 @@ def show(
             raise click.UsageError(
                 f"'{names[0]}' is a trained network: --size, --set and --depth are for architectures"
             )
-        _show_bundle(names[0], only_recipe, as_json)
+        if names[0].lower().endswith(".json"):
+            if only_recipe:
+                raise click.UsageError(f"'{names[0]}' is a predictor file: --recipe is for bundles")
+            _show_predictor(names[0], as_json)
+        else:
+            _show_bundle(names[0], only_recipe, as_json)
         return
     if only_recipe:
         raise click.UsageError(f"'{names[0]}' is an architecture: --recipe is for trained networks")
@@ -120,7 +128,7 @@ def show(
 def _is_bundle(name: str) -> bool:
     from figureground.runtime.catalogue import shipped
 
-    return name in shipped() or os.path.isfile(name) or name.endswith(".onnx") or os.sep in name
+    return name in shipped() or os.path.isfile(name) or name.lower().endswith((".onnx", ".json")) or os.sep in name
 
 
 def _show_bundle(name: str, only_recipe: bool, as_json: bool) -> None:
@@ -146,6 +154,25 @@ def _show_bundle(name: str, only_recipe: bool, as_json: bool) -> None:
         echo_json(facts)
     else:
         click.echo(page(bundle))
+
+
+def _show_predictor(name: str, as_json: bool) -> None:
+    from figureground.cli.card import predictor_page
+    from figureground.runtime.catalogue import load
+    from figureground.runtime.predictor import describe, read_document
+
+    segmenter = load(name)
+    facts = {
+        "name": segmenter.name,
+        "labels": list(segmenter.labels.names),
+        "threshold": segmenter.threshold,
+        "predictor": describe(segmenter, Path(name).parent.resolve()),
+        "chosen": read_document(name).get("chosen"),
+    }
+    if as_json:
+        echo_json(facts)
+    else:
+        click.echo(predictor_page(facts))
 
 
 def _show_architectures(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from figureground.cli.options import (
     json_option,
     number_list,
 )
+from figureground.errors import OutputError
 
 if TYPE_CHECKING:
     from figureground.evaluate import Tuning
@@ -75,7 +77,7 @@ Example
 @click.option("--threads", type=click.IntRange(min=1), help="Cores for one network.  [default: up to 4]")
 @click.option("--limit", type=click.IntRange(min=1), help="Take so many of the photos, evenly spread.")
 @click.option("--cache", metavar="DIR", type=_FOLDER, help="Keep the networks' answers here for the next search.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the intervals' draws.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the intervals' draws.")
 @click.option(
     "-o",
     "--output",
@@ -125,6 +127,7 @@ def tune(
     # A place that cannot be written is told now and not after the search.
     check_path(output)
     make_folder(output.parent)
+    _check_place(output)
     closer = closer_looks(people_first=people_first, zooms=zoom or ())
     labels = None if tree is None else LabelTree.find(tree)
     pairs = find_pairs(data_dir, images, parts if is_of_parts(metric) else masks)
@@ -153,6 +156,17 @@ def tune(
     else:
         click.echo(_text(tuning, metric))
         click.echo(str(output))
+
+
+def _check_place(output: Path) -> None:
+    """Raise OutputError where the file could not be written."""
+    try:
+        if output.is_dir():
+            raise IsADirectoryError(0, "it is a folder")
+        with tempfile.TemporaryFile(dir=output.resolve().parent):
+            pass
+    except OSError as error:
+        raise OutputError(f"cannot write '{output}': {error.strerror or error}", remedy="give another file") from error
 
 
 def _say(what: str, done: int, count: int) -> None:

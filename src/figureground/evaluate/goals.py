@@ -23,7 +23,6 @@ from figureground.labels.nodes import node_layout
 from figureground.metrics.index_maps import IGNORE
 from figureground.runtime.catalogue import require_parts
 from figureground.runtime.parts import choose_leaves
-from figureground.runtime.probability import leaf_probabilities
 from figureground.runtime.segmenter import Segmenter
 
 Floats = NDArray[np.float32]
@@ -53,12 +52,8 @@ class Goal(ABC):
         """The truth at another size."""
 
     @abstractmethod
-    def seen(self, logits: Floats) -> Floats:
-        """What is counted of leaf logits (K, H, W): probabilities, of which means may be taken."""
-
-    @abstractmethod
     def enlarged(self, leaves: Floats, size: tuple[int, int]) -> Floats:
-        """The same, at `size`, of leaf probabilities (K, h, w)."""
+        """What is counted of leaf probabilities (K, h, w), at `size`: probabilities, of which means may be taken."""
 
     @abstractmethod
     def tally(self, seen: Floats, true: NDArray[Any]) -> NDArray[Any]:
@@ -86,15 +81,6 @@ class FigureGoal(Goal):
     def shrunk(self, true: NDArray[Any], size: tuple[int, int]) -> NDArray[np.bool_]:
         """Bool, by the share of figure in what a pixel comes from."""
         return np.asarray(images.resize_map(true.astype(np.float32), size) >= 0.5)
-
-    def seen(self, logits: Floats) -> Floats:
-        """One minus the background's probability, (H * W,)."""
-        if len(logits) == 1:
-            return np.asarray(1 / (1 + np.exp(-logits[0])), dtype=np.float32).ravel()
-        highest = np.maximum(logits.max(axis=0), np.float32(0))
-        background = np.exp(-highest)
-        figure = 1 - background / (background + np.exp(logits - highest).sum(axis=0))
-        return np.asarray(figure, dtype=np.float32).ravel()
 
     def enlarged(self, leaves: Floats, size: tuple[int, int]) -> Floats:
         """The figure's probability, (H, W)."""
@@ -150,10 +136,6 @@ class PartsGoal(Goal):
         """The number at the middle of what a pixel comes from: there is no mean of numbers."""
         rows, columns = (((np.arange(to) + 0.5) * of / to).astype(int) for to, of in zip(size, true.shape, strict=True))
         return np.asarray(true[rows][:, columns], dtype=np.int64)
-
-    def seen(self, logits: Floats) -> Floats:
-        """Leaf probabilities (K, H, W)."""
-        return leaf_probabilities(logits)
 
     def enlarged(self, leaves: Floats, size: tuple[int, int]) -> Floats:
         """Leaf probabilities (K, H, W)."""

@@ -41,7 +41,10 @@ _ALL_SUBSETS = 4
 
 @dataclass(frozen=True)
 class Candidate:
-    """A mixture and what is done to it, with its score at its best threshold and its estimated time for a photo."""
+    """A mixture and what is done to it, with its score at its best threshold and its estimated time for a photo.
+
+    The score of one with steps is estimated too: steps that ask where the figure is went by the mixture's threshold.
+    """
 
     mixture: Mixture
     steps: tuple[Refinement, ...]
@@ -185,6 +188,9 @@ class Search:
     def _refined(self, base: Candidate, tried: Sequence[tuple[Refinement, ...]]) -> list[Candidate]:
         if not tried:
             return []
+        # Estimates: steps that ask where the figure is go by the threshold of `base` here, and by the one that is found
+        # when they are built. To score them by that would take a second run over the photos; the front is measured as
+        # it is built.
         counted = refined_scores(
             self._mixed(base.mixture, base.threshold),
             tried,

@@ -19,13 +19,14 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.checks import ArgumentError, require_in_range
+from figureground.checks import ArgumentError, require_in_range, require_whole
 from figureground.errors import DataError
 from figureground.evaluate.curves import bootstrap
 from figureground.evaluate.goals import Goal, goal_of
@@ -37,6 +38,7 @@ from figureground.evaluate.search import Candidate, Say, Search
 from figureground.images import make_folder
 from figureground.labels import LabelTree
 from figureground.runtime.ensemble import Ensemble
+from figureground.runtime.predictor import describe
 from figureground.runtime.segmenter import Segmenter
 
 _MEASURED = 8
@@ -112,9 +114,10 @@ def tune(
     """Search for the best combination of `networks` that takes at most `budget_ms` for a photo.
 
     Args:
-        networks: segmenters that `load` gave, or made of such, with one label tree and different names.
+        networks: segmenters that `load` gave, or made of such, with one label tree, none of them twice. Of different
+            ones with one name the second is called "name (2)" in what is told.
         pairs: photos and masks, or index maps for a metric of parts, to choose on; see `find_pairs`.
-        budget_ms: milliseconds for one photo, from file to mask, on this machine as it is now.
+        budget_ms: milliseconds for one photo, from file to mask, on this machine as it is now; at most 1e9.
         metric: of person against background: `dice_image_mean`, `iou_image_mean`, `dice_dataset` or `iou_dataset`; of
             parts: `iou_leaves`, or `iou_level0` and so on from the roots down, the mean IoU over a level's labels.
         flip: whether mirror images may be asked about too.
@@ -123,18 +126,20 @@ def tune(
         closer: how the mean may look closer before it is refined, by name, see `closer_looks`; not at all when None.
         labels: for a metric of parts, the tree in whose numbers the truth is written; the networks' own when None.
         cache: folder that keeps the networks' answers for the next search; they are forgotten when None.
-        seed: of the draws that the intervals come from. The search itself draws nothing.
+        seed: of the draws that the intervals come from, at least 0. The search itself draws nothing.
         say: told (what is being done, steps done, steps in all).
 
     Raises:
-        ArgumentError: an option out of range.
+        ArgumentError: an option out of range, or a network given twice.
         NetworkError: a metric of parts for networks without.
         PredictorError: a network that a predictor file could not describe.
-        DataError: no photos, a mask that cannot be used, or no network within the budget.
+        DataError: no photos, a mask that cannot be used, which is told before any network runs, or no network within
+            the budget.
         ImageError: a photo that cannot be read.
         OutputError: the cache cannot be written.
     """
-    _check(networks, pairs, budget_ms)
+    _check(networks, pairs, budget_ms, seed)
+    networks = _told_apart(networks)
     goal = goal_of(metric, networks[0], labels)
     tell = say or _silent
     with ExitStack() as stack:
@@ -234,16 +239,39 @@ def _baseline(search: Search, pairs: Sequence[Pair], budget: float, goal: Goal, 
     )
 
 
-def _check(networks: Sequence[Segmenter], pairs: Sequence[Pair], budget_ms: float) -> None:
-    require_in_range("budget_ms", budget_ms, 1e-3)
+def _check(networks: Sequence[Segmenter], pairs: Sequence[Pair], budget_ms: float, seed: int) -> None:
+    require_in_range("budget_ms", budget_ms, 1e-3, 1e9)
+    require_whole("seed", seed, 0)
     if not pairs:
         raise DataError("there is nothing to choose on: no photos", remedy="give a folder with images/ and masks/")
     if not networks:
         raise ArgumentError("there is nothing to choose from: no networks", remedy="give at least one")
     Ensemble(networks)  # raises where the label trees differ
-    names = [network.name for network in networks]
-    if len(set(names)) != len(names):
-        raise ArgumentError(f"two networks have one name: {', '.join(names)}", remedy="give each only once")
+    described = [_content(describe(network, Path())) for network in networks]
+    for place, network in enumerate(networks):
+        if described[place] in described[:place]:
+            raise ArgumentError(f"the network '{network.name}' is given twice", remedy="give each only once")
+
+
+def _content(node: Mapping[str, Any]) -> dict[str, Any]:
+    """A described segmenter without the places of its bundles, which their hashes stand for."""
+    told = {key: value for key, value in node.items() if key != "network"}
+    if "of" in told:
+        told["of"] = _content(told["of"])
+    if "members" in told:
+        told["members"] = [_content(one) for one in told["members"]]
+    return told
+
+
+def _told_apart(networks: Sequence[Segmenter]) -> list[Segmenter]:
+    """The networks, with a number behind a name that an earlier one has."""
+    found: list[Segmenter] = []
+    for network in networks:
+        names = {one.name for one in found}
+        free = (f"{network.name} ({number})" for number in count(2))
+        name = network.name if network.name not in names else next(one for one in free if one not in names)
+        found.append(network if name == network.name else network.renamed(name, network.threshold))
+    return found
 
 
 def _silent(_what: str, _done: int, _count: int) -> None:

@@ -60,8 +60,8 @@ def export_predictor(
         threshold: probability from which a pixel is in the mask; the predictor's by default.
         photos: folder of pictures to measure parity on; the bundled photo and noise by default.
 
-    The bundle's `peak` is the weighted mean of the members': they drop unsure areas each on its own, the bundle drops
-    them from the mean. Parity is measured without either.
+    The bundle's `peak` is the weighted mean of the members': it drops unsure areas from the mean. An ensemble of logits
+    does so too; in one of probabilities the members drop them each on its own. Parity is measured without either.
 
     Raises:
         NetworkError: a member that cannot be joined, or the joined model does not compute what the ensemble does.

@@ -55,6 +55,8 @@ def keep_touching(
         threshold: from which a pixel is figure.
         box: left, top, right and bottom in fractions of the picture, 0 to 1; it holds at least one pixel.
     """
+    if not isinstance(box, (tuple, list)) or len(box) != 4:
+        raise ArgumentError(f"box must be four numbers, not {box!r}", remedy="give left, top, right and bottom")
     left, top, right, bottom = box
     for name, value, low in (("left", left, 0), ("top", top, 0), ("right", right, left), ("bottom", bottom, top)):
         require_in_range(f"box {name}", value, low, 1)

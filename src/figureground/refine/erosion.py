@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.checks import ArgumentError, require_alpha, require_in_range
+from figureground.checks import ArgumentError, require_in_range, require_probabilities, require_whole
 
 __all__ = ["erosion_kernel", "soft_erosion"]
 
@@ -41,12 +41,12 @@ def soft_erosion(
         is 1.
 
     Raises:
-        ArgumentError: wrong array, or a parameter out of its range.
+        ArgumentError: wrong array, NaN or values outside [0, 1], or a parameter out of its range.
     """
-    require_alpha("alpha", alpha)
-    require_in_range("kernel", kernel, 3, _TILE - 1)
+    require_probabilities("alpha", alpha)
+    require_whole("kernel", kernel, 3, _TILE - 1)
     require_in_range("threshold", threshold, np.nextafter(0, 1), 1)
-    require_in_range("iterations", iterations, 1, 100)
+    require_whole("iterations", iterations, 1, 100)
     weights = erosion_kernel(kernel)
     smooth = alpha.astype(np.float64)
     for _ in range(iterations - 1):
@@ -66,9 +66,9 @@ def erosion_kernel(size: int) -> NDArray[np.float64]:
     """Cone-shaped weights `(size, size)` that sum to 1: highest in the centre, falling with distance to 0 in the
     corners.
 
-    `size` must be odd and at least 3, otherwise `ArgumentError`.
+    `size` must be a whole number, odd and at least 3, otherwise `ArgumentError`.
     """
-    require_in_range("kernel", size, 3)
+    require_whole("kernel", size, 3)
     if size % 2 == 0:
         raise ArgumentError(f"kernel must be odd, not {size}", remedy=f"try {size + 1}")
     offset = np.arange(size) - size // 2

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from figureground.checks import ArgumentError, require_alpha, require_image, require_in_range
+from figureground.checks import ArgumentError, require_image, require_in_range, require_probabilities, require_whole
 
 __all__ = ["box_mean", "guided_upsample"]
 
@@ -53,11 +53,11 @@ def guided_upsample(
         Alpha, float32 `(H, W)` in [0, 1].
 
     Raises:
-        ArgumentError: wrong array, or a parameter out of its range.
+        ArgumentError: wrong array, NaN or values outside [0, 1], or a parameter out of its range.
     """
-    require_alpha("alpha", alpha)
+    require_probabilities("alpha", alpha)
     require_image("image", image)
-    require_in_range("radius", radius, 1, 1000)
+    require_whole("radius", radius, 1, 1000)
     require_in_range("eps", eps, 1e-8, 1)
     height, width = image.shape[:2]
     if alpha.shape[0] > height or alpha.shape[1] > width:
@@ -74,8 +74,10 @@ def guided_upsample(
 def box_mean(values: NDArray[np.float64], radius: int) -> NDArray[np.float64]:
     """Mean over the square window around each pixel, cut off at the border, in time that does not depend on the radius.
 
-    Takes and returns float64 `(H, W)`; the window is `2 radius + 1` pixels wide.
+    Takes and returns float64 `(H, W)`; the window is `2 radius + 1` pixels wide. `radius` must be a whole number, at
+    least 0, otherwise `ArgumentError`.
     """
+    require_whole("radius", radius, 0)
     return _running_mean(_running_mean(values, radius, 0), radius, 1)
 
 

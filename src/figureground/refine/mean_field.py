@@ -22,6 +22,7 @@ from figureground.checks import (
     require_in_range,
     require_probabilities,
     require_same_size,
+    require_whole,
 )
 from figureground.labels import LabelTree
 from figureground.refine.pair_sums import FEW_PIXELS, AllPairs, FactoredPairs
@@ -66,7 +67,7 @@ class DenseCrf:
     normalisation: Normalisation = "symmetric"
 
     def __post_init__(self) -> None:
-        require_in_range("iterations", self.iterations, 1, 100)
+        require_whole("iterations", self.iterations, 1, 100)
         require_in_range("smooth_width", self.smooth_width, 0.1, 1000)
         require_in_range("smooth_weight", self.smooth_weight, 0, 1000)
         require_in_range("width", self.width, 0.1, 10000)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.checks import require_alpha, require_in_range
+from figureground.checks import require_in_range, require_probabilities
 
 __all__ = ["opacity"]
 
@@ -27,9 +27,10 @@ def opacity(probability: NDArray[np.floating[Any]], threshold: float) -> NDArray
         float32 (H, W) in [0, 1].
 
     Raises:
-        ArgumentError: the array has another shape or type, or the threshold lies outside (0, 1).
+        ArgumentError: the array has another shape or type, NaN or values outside [0, 1]; or the threshold lies outside
+            (0, 1).
     """
-    require_alpha("probability", probability)
+    require_probabilities("probability", probability)
     require_in_range("threshold", threshold, 1e-6, 1 - 1e-6)
     reach = 0.5 * min(threshold, 1 - threshold)
     stretched = probability.astype(np.float32) - np.float32(threshold)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.checks import ArgumentError, require_in_range, require_probabilities
+from figureground.checks import ArgumentError, require_in_range, require_probabilities, require_whole
 from figureground.refine.mean_field import log_odds, softmax
 from figureground.refine.separable import along_rows_and_columns
 
@@ -42,9 +42,9 @@ class SmoothCrf:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        require_in_range("iterations", self.iterations, 1, 100)
+        require_whole("iterations", self.iterations, 1, 100)
         require_in_range("width", self.width, 0.1, 1000)
-        require_in_range("size", self.size, 3, 999)
+        require_whole("size", self.size, 3, 999)
         require_in_range("weight", self.weight, 0, 1000)
         if self.size % 2 == 0:
             raise ArgumentError(f"size must be odd, not {self.size}", remedy=f"try {self.size + 1}")

@@ -7,14 +7,14 @@ label tree comes to contradict its parent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.checks import ArgumentError, require_in_range
+from figureground.checks import ArgumentError, require_in_range, require_whole
 from figureground.errors import suggest
 from figureground.images import resize
 from figureground.labels import LabelTree
@@ -26,7 +26,7 @@ from figureground.refine.guided import guided_upsample
 from figureground.refine.mean_field import DenseCrf, dense_crf
 from figureground.refine.smooth_crf import SmoothCrf, smooth_crf
 
-__all__ = ["STEPS", "Step", "read_step", "read_steps", "write_step"]
+__all__ = ["STEPS", "Step", "as_steps", "number_or_word", "read_call", "read_step", "read_steps", "write_step"]
 
 Floats = NDArray[np.float32]
 
@@ -107,7 +107,7 @@ class Guided(Step):
     zoom: float = 4.0
 
     def __post_init__(self) -> None:
-        require_in_range("radius", self.radius, 1, 1000)
+        require_whole("radius", self.radius, 1, 1000)
         require_in_range("eps", self.eps, 1e-8, 1)
         require_in_range("zoom", self.zoom, 1, 64)
 
@@ -137,9 +137,9 @@ class Erode(Step):
 
     def __post_init__(self) -> None:
         erosion_kernel(self.kernel)
-        require_in_range("kernel", self.kernel, 3, 511)
+        require_whole("kernel", self.kernel, 3, 511)
         require_in_range("level", self.level, 1e-6, 1)
-        require_in_range("iterations", self.iterations, 1, 100)
+        require_whole("iterations", self.iterations, 1, 100)
 
     def figure(self, figure: Floats, seen: Seen) -> Floats:
         """Figure probabilities `(h, w)` in and out."""
@@ -230,6 +230,22 @@ STEPS: dict[str, type[Step]] = {
 """The steps by name."""
 
 
+def as_steps(given: str | Sequence[Step | Mapping[str, Any]]) -> tuple[Step, ...]:
+    """Steps from text, or from steps and what `write_step` makes of them.
+
+    Raises:
+        ArgumentError: what `read_steps` raises, or what is none of these.
+    """
+    if isinstance(given, str):
+        return read_steps(given)
+    listed: list[Any] = list(given) if isinstance(given, Sequence) else [None]
+    if all(isinstance(one, (Step, Mapping)) for one in listed):
+        return tuple(one if isinstance(one, Step) else read_step(one) for one in listed)
+    raise ArgumentError(
+        f"refinements are {given!r}", remedy="give a text such as 'holes,largest', or a list of steps or their settings"
+    )
+
+
 def read_steps(text: str) -> tuple[Step, ...]:
     """Steps from text: names behind commas, each with its settings behind colons.
 
@@ -241,22 +257,32 @@ def read_steps(text: str) -> tuple[Step, ...]:
     """
     steps = []
     for part in text.split(","):
-        name, *given = part.strip().split(":")
-        settings: dict[str, Any] = {"name": name}
-        for setting in given:
-            key, equals, value = setting.partition("=")
-            if not equals:
-                raise ArgumentError(f"step '{part.strip()}': '{setting}' has no value", remedy=f"write {setting}=...")
-            settings[key.strip()] = _number_or_word(value.strip())
-        steps.append(read_step(settings))
+        name, settings = read_call(part, "step")
+        steps.append(read_step({"name": name, **{key: number_or_word(value) for key, value in settings.items()}}))
     return tuple(steps)
+
+
+def read_call(text: str, what: str) -> tuple[str, dict[str, str]]:
+    """A name and its settings, `name:key=value:key=value`.
+
+    Raises:
+        ArgumentError: a setting without a value; `what` is what the text calls.
+    """
+    name, *given = text.strip().split(":")
+    settings = {}
+    for setting in given:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise ArgumentError(f"{what} '{text.strip()}': '{setting}' has no value", remedy=f"write {setting}=...")
+        settings[key.strip()] = value.strip()
+    return name, settings
 
 
 def read_step(values: Mapping[str, Any]) -> Step:
     """A step from its name and settings, as `write_step` gives them. Raises ArgumentError as `read_steps` does."""
     settings = dict(values)
     name = settings.pop("name", None)
-    if name not in STEPS:
+    if not isinstance(name, str) or name not in STEPS:
         raise ArgumentError(f"no refinement '{name}'", remedy=suggest(str(name), STEPS))
     known = {field.name: field.default for field in fields(STEPS[name])}
     for key, value in settings.items():
@@ -275,7 +301,8 @@ def write_step(step: Step) -> dict[str, Any]:
     return {"name": step.name, **asdict(step)}
 
 
-def _number_or_word(text: str) -> Any:
+def number_or_word(text: str) -> Any:
+    """A whole number, another number, or the text itself."""
     for kind in (int, float):
         try:
             return kind(text)

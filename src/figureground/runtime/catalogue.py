@@ -42,9 +42,9 @@ def find(name_or_file: str | os.PathLike[str]) -> Path:
     if isinstance(name_or_file, str) and name_or_file in known:
         return known[name_or_file]
     path = Path(name_or_file)
-    if not isinstance(name_or_file, str) or path.suffix.lower() in (".onnx", ".json") or path.is_file():
+    if not isinstance(name_or_file, str) or path.suffix.lower() in (".onnx", ".json") or os.path.isfile(path):
         return path
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UnknownNetworkError(
             f"'{name_or_file}' is a folder, not a network",
             remedy=f"of a training run make a bundle first: figureground export {path} -o {path.name}.onnx",
@@ -83,8 +83,9 @@ def load(
         from figureground.runtime.predictor import read_predictor
 
         return read_predictor(file, lambda network: load(network, threads=threads, providers=providers))
+    bundle = Bundle.read(file)
     origin = file.resolve() if file.parent != WEIGHTS else file.stem
-    return OnnxSegmenter(Bundle.read(file), threads=threads, providers=providers, origin=origin)
+    return OnnxSegmenter(bundle, threads=threads, providers=providers, origin=origin)
 
 
 def segment(source: Source, *, network: str = DEFAULT, threshold: float | None = None) -> Segmentation:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from figureground import images
 from figureground.checks import ArgumentError
 from figureground.errors import suggest
-from figureground.runtime.probability import leaf_logits, leaf_probabilities
+from figureground.runtime.probability import leaf_logits, sure_leaves
 from figureground.runtime.segmenter import Segmenter
 
 Mean = Literal["probability", "logit"]
@@ -29,6 +29,9 @@ class Ensemble(Segmenter):
     for others the picture is kept at up to twice the largest size and resized for each. The maps are brought to the
     largest of their sizes before the mean is taken.
 
+    Areas in which a network is nowhere sure, by its bundle's `peak`, are dropped: for a mean of probabilities by each
+    member on its own, for a mean of logits from the mean, by the weighted mean of the members' peaks.
+
     Args:
         members: what is asked; ensembles, views and tiled segmenters too.
         weights: one number per member, at least 0, not all 0; only their ratios count. Equal when not given. A member
@@ -38,7 +41,7 @@ class Ensemble(Segmenter):
         threshold: the weighted mean of the members' thresholds when not given.
 
     Raises:
-        ArgumentError: no members, other label trees, weights that do not fit, or an unknown mean.
+        ArgumentError: no members, what is no segmenter, other label trees, weights that do not fit, or an unknown mean.
 
     >>> import figureground as fg
     >>> both = fg.Ensemble([fg.load("person"), fg.load("person-fast")], weights=[3, 1])
@@ -83,8 +86,13 @@ class Ensemble(Segmenter):
     def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probability of every leaf: float32 (leaves, h', w'). `image` is uint8 (h, w, 3) of any size."""
         if self.mean == "logit":
-            return leaf_probabilities(self.logits(image))
+            return sure_leaves(self.logits(image), self.peak)
         return self._mean_of(lambda member, picture: member.probabilities(picture), image)
+
+    @property
+    def peak(self) -> float:
+        """For a mean of logits the weighted mean of the members' peaks; members of other means drop on their own."""
+        return sum(weight * member.peak for member, weight in self.asked) if self.mean == "logit" else 0.0
 
     def logits(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """As `probabilities`, but logits: float32 (leaves, h', w')."""
@@ -118,16 +126,22 @@ def _shares(members: Sequence[Segmenter], weights: Sequence[float] | None) -> tu
     """The weights, scaled to sum to 1."""
     if not members:
         raise ArgumentError("an ensemble without members", remedy="give at least one segmenter")
+    for member in members:
+        if not isinstance(member, Segmenter):
+            raise ArgumentError(f"{member!r} is no segmenter", remedy="give what load(...) returns")
     for member in members[1:]:
         if member.labels != members[0].labels:
             raise ArgumentError(
                 f"'{member.name}' has other labels than '{members[0].name}'",
                 remedy="an ensemble needs members of one label tree",
             )
-    given = [1.0] * len(members) if weights is None else [float(weight) for weight in weights]
+    try:
+        given = [1.0] * len(members) if weights is None else [float(weight) for weight in weights]
+    except (TypeError, ValueError, OverflowError):
+        given = []
     total = sum(given)
     if len(given) != len(members) or not all(0 <= weight < math.inf for weight in given) or not 0 < total < math.inf:
         raise ArgumentError(
-            f"weights {given} for {len(members)} members", remedy="give one number per member, at least 0, not all 0"
+            f"weights {weights} for {len(members)} members", remedy="give one number per member, at least 0, not all 0"
         )
     return tuple(weight / total for weight in given)

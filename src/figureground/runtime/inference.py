@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.checks import ArgumentError
+from figureground.errors import suggest
 from figureground.labels import LabelTree
-from figureground.refine.steps import read_step, read_steps, write_step
+from figureground.refine.steps import as_steps, number_or_word, read_call, write_step
 from figureground.runtime.ensemble import Ensemble, Mean
 from figureground.runtime.kinds import KINDS, read_settings
 from figureground.runtime.segmentation import checked_threshold
@@ -52,9 +53,7 @@ class Inference:
     @property
     def steps(self) -> tuple[dict[str, Any], ...]:
         """`refine` as names with all of their settings."""
-        if isinstance(self.refine, str):
-            return tuple(write_step(step) for step in read_steps(self.refine))
-        return tuple(write_step(read_step(step)) for step in self.refine)
+        return tuple(write_step(step) for step in as_steps(self.refine))
 
     @property
     def changes_answers(self) -> bool:
@@ -77,6 +76,27 @@ class Inference:
         whole = _built("tiled", whole, self.tiles)
         steps = list(self.steps)
         return _built("refined", whole, {"steps": steps} if steps else None)
+
+
+_CLOSER = {"people-first": "people_first", "tiles": "tiles"}
+
+
+def read_closer(text: str) -> dict[str, Any]:
+    """A closer look from text, `people-first:margin=0.4:crops=4` or `tiles:zoom=2`, as an argument of `Inference`.
+
+    Commas part several numbers, as in `zoom=1.5,8`.
+
+    Raises:
+        ArgumentError: an unknown name, or a setting without a value. `Inference` checks the settings themselves.
+    """
+    name, settings = read_call(text, "closer look")
+    if name not in _CLOSER:
+        raise ArgumentError(f"no closer look '{name}'", remedy=suggest(name, _CLOSER))
+    return {_CLOSER[name]: {key: _value(value) for key, value in settings.items()}}
+
+
+def _value(text: str) -> Any:
+    return [number_or_word(part) for part in text.split(",")] if "," in text else number_or_word(text)
 
 
 def _built(kind: str, inner: Segmenter, settings: Mapping[str, Any] | None) -> Segmenter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,7 @@ class Setting:
     def read(self, key: str, value: Any) -> Any:
         """`value`, with lists as tuples. Raises ArgumentError where it does not fit."""
         if not self.fits(value):
-            raise ArgumentError(f"{key} is {value!r}", remedy=f"it must be {self.wanted}")
+            raise ArgumentError(f"{key} is {_short(value)}", remedy=f"it must be {self.wanted}")
         return tuple(value) if isinstance(value, list) else value
 
 
@@ -69,8 +70,14 @@ def read_settings(kind: Kind, values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: kind.settings[key].read(key, value) for key, value in values.items()}
 
 
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    """Whether a float can hold it; a whole number in JSON may be too large."""
+    return isinstance(value, float) or (_is_whole(value) and abs(value) <= sys.float_info.max)
 
 
 def _is_whole(value: Any) -> bool:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from figureground.errors import BundleError, ImageError, NetworkError, suggest
 from figureground.runtime.bundle import Bundle
 from figureground.runtime.depth_input import DepthInput
-from figureground.runtime.probability import drop_unsure_leaves, leaf_probabilities
+from figureground.runtime.probability import sure_leaves
 from figureground.runtime.segmenter import Segmenter
 
 _CPU = "CPUExecutionProvider"
@@ -61,6 +61,11 @@ class OnnxSegmenter(Segmenter):
         return max(1, round(height / multiple)) * multiple, max(1, round(width / multiple)) * multiple
 
     @property
+    def peak(self) -> float:
+        """What the bundle says."""
+        return self.bundle.peak
+
+    @property
     def depth_input(self) -> DepthInput | None:
         """What the bundle says about it."""
         return self.bundle.depth
@@ -70,7 +75,7 @@ class OnnxSegmenter(Segmenter):
 
         Areas in which the figure never reaches the bundle's `peak` are dropped.
         """
-        return drop_unsure_leaves(leaf_probabilities(self.logits(image, depth)), self.bundle.peak)
+        return sure_leaves(self.logits(image, depth), self.peak)
 
     def probabilities_with_depth(self, image: NDArray[np.uint8], depth: NDArray[np.float32]) -> NDArray[np.float32]:
         """As `probabilities`, with depth; ArgumentError where the bundle wants none."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground import images, refine
-from figureground.checks import require_in_range
+from figureground.checks import ArgumentError, require_in_range, require_whole
 from figureground.runtime.blending import window
 from figureground.runtime.segmenter import Segmenter
 
@@ -50,15 +50,17 @@ class PeopleFirst(Segmenter):
     ) -> None:
         require_in_range("find", find, 1e-6, 1 - 1e-6)
         require_in_range("margin", margin, 0, 2)
+        if not isinstance(zoom, (tuple, list)) or len(zoom) != 2:
+            raise ArgumentError(f"zoom must be two numbers, not {zoom!r}", remedy="give the least and the most")
         require_in_range("zoom[0]", zoom[0], 1, 32)
         require_in_range("zoom[1]", zoom[1], zoom[0], 32)
-        require_in_range("crops", crops, 1, 1000)
+        require_whole("crops", crops, 1, 1000)
         super().__init__(f"{inner.name} people first", inner.labels, inner.threshold)
         self.inner = inner
         self.find = float(find)
         self.margin = float(margin)
         self.zoom = (float(zoom[0]), float(zoom[1]))
-        self.crops = crops
+        self.crops = int(crops)
 
     def network_size(self, height: int, width: int) -> tuple[int, int]:
         """(height, width) of the picture that crops are cut from: the photo's, up to 4 megapixels."""

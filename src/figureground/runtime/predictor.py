@@ -6,17 +6,20 @@
         {"kind": "view", "mirrored": true, "of": {"kind": "network", "network": "mine.onnx"}}]},
      "chosen": {"by": "figureground tune", "data": "..."}}
 
-`network` is a shipped name, or a bundle's path relative to the file. `sha256` ties the file to one state of that bundle
-and may be left out. `name`, `threshold` and `chosen` may be left out; `chosen` says how it came about, in any form.
+`network` is a shipped name, or the path of a bundle or of another predictor file, relative to the file. `sha256` ties
+the file to one state of that bundle or file and may be left out. `name`, `threshold` and `chosen` may be left out;
+`chosen` says how it came about, in any form.
 What each kind takes are the arguments of its class: `View`, `Ensemble`, `Tiled`, `PeopleFirst`, `Refined`, and of the
 function `augmented`. An unknown key is an error. docs/ensembles.md shows each.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +50,9 @@ def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:
             text = file.read(_LARGEST + 1)
-    except OSError as error:
-        raise PredictorError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PredictorError(f"{path}: cannot be read ({reason})", remedy="give the path of a .json file") from error
     try:
         document = json.loads(text) if len(text) <= _LARGEST else None
     except (ValueError, RecursionError) as error:
@@ -68,28 +72,34 @@ def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
     return document
 
 
-def read_predictor(path: str | os.PathLike[str], open_network: Open) -> Segmenter:
+def read_predictor(
+    path: str | os.PathLike[str], open_network: Open, *, within: tuple[str | os.PathLike[str], ...] = ()
+) -> Segmenter:
     """The segmenter that a predictor file describes. A network named twice is opened once.
 
     Args:
         path: the file.
         open_network: gives the segmenter of a shipped name or of a bundle's path.
+        within: the predictor files that this one stands in, the outermost first.
 
     Raises:
         PredictorError: the file is none, or describes what cannot be built; the message says where in it.
         NetworkError: one of its networks cannot be used.
     """
     document = read_document(path)
+    _check_nesting(path, within)
     opened: dict[str | Path, Segmenter] = {}
 
     def once(name: str) -> Segmenter:
         found = Path(path).parent / name
-        origin: str | Path = found if found.suffix.lower() == ".onnx" or found.is_file() else name
-        if origin not in opened:
-            opened[origin] = open_network(origin)
-        return opened[origin]
+        if found not in opened:
+            if found.suffix.lower() == SUFFIX:
+                opened[found] = read_predictor(found, open_network, within=(*within, path))
+            else:
+                opened[found] = open_network(found if found.suffix.lower() == ".onnx" or found.is_file() else name)
+        return opened[found]
 
-    segmenter = _built(document.get("predictor"), once, f"{path}: predictor", 0)
+    segmenter = _built(document.get("predictor"), _Networks(Path(path).parent, once), f"{path}: predictor", 0)
     name, threshold = document.get("name", Path(path).stem), document.get("threshold", segmenter.threshold)
     if not isinstance(name, str) or not name:
         raise PredictorError(f"{path}: name is {name!r}", remedy="it must be a text that is not empty")
@@ -109,7 +119,7 @@ def save_predictor(
         chosen: how it was chosen: anything JSON can hold.
 
     Raises:
-        PredictorError: another suffix, or a segmenter that a file cannot describe.
+        PredictorError: another suffix, an empty name, or a segmenter that a file cannot describe.
         OutputError: the folder cannot be written to.
 
     >>> import figureground as fg
@@ -121,11 +131,13 @@ def save_predictor(
 
     target = Path(path)
     check_path(target)
+    if not segmenter.name:
+        raise PredictorError(f"{target}: the predictor's name is empty", remedy="give it one")
     document = {
         **_MARK,
         "name": segmenter.name,
         "threshold": segmenter.threshold,
-        "predictor": describe(segmenter, target.parent),
+        "predictor": describe(segmenter, target.parent.resolve()),
         **({"chosen": dict(chosen)} if chosen is not None else {}),
     }
     try:
@@ -167,14 +179,34 @@ def describe(segmenter: Segmenter, folder: Path) -> dict[str, Any]:
     )
 
 
-def _built(node: Any, open_network: Callable[[str], Segmenter], place: str, depth: int) -> Segmenter:
+@dataclass(frozen=True)
+class _Networks:
+    """What a file names: the folder that paths are relative to, and how a name is opened."""
+
+    folder: Path
+    open: Callable[[str], Segmenter]
+
+
+def _check_nesting(path: str | os.PathLike[str], within: tuple[str | os.PathLike[str], ...]) -> None:
+    """Raise PredictorError where a file stands in itself, or too deep in others."""
+    real = [os.path.realpath(one) for one in (*within, path)]
+    if real[-1] in real[:-1]:
+        circle = " -> ".join(map(str, (*within, path)[real.index(real[-1]) :]))
+        raise PredictorError(f"a predictor file that stands in itself: {circle}", remedy="name a bundle in one of them")
+    if len(within) > _DEEPEST:
+        raise PredictorError(
+            f"{path}: more than {_DEEPEST} predictor files inside one another", remedy="name the bundles in one file"
+        )
+
+
+def _built(node: Any, networks: _Networks, place: str, depth: int) -> Segmenter:
     if not isinstance(node, dict) or not isinstance(node.get("kind"), str):
         raise PredictorError(f"{place} is {_short(node)}", remedy='it must be an object with a "kind"')
     if depth > _DEEPEST:
         raise PredictorError(f"{place}: more than {_DEEPEST} segmenters inside one another")
     name = node["kind"]
     if name == "network":
-        return _network(node, open_network, place)
+        return _network(node, networks, place)
     if name not in KINDS:
         raise PredictorError(f"{place}: no kind '{name}'", remedy=suggest(name, ["network", *KINDS]))
     kind = KINDS[name]
@@ -184,9 +216,9 @@ def _built(node: Any, open_network: Callable[[str], Segmenter], place: str, dept
         given = node.get("members")
         if not isinstance(given, list) or not given:
             raise PredictorError(f"{place}: members is {_short(given)}", remedy="it must be a list that is not empty")
-        inner = [_built(one, open_network, f"{place}.members[{i}]", depth + 1) for i, one in enumerate(given)]
+        inner = [_built(one, networks, f"{place}.members[{i}]", depth + 1) for i, one in enumerate(given)]
     else:
-        inner = [_built(node.get("of"), open_network, f"{place}.of", depth + 1)]
+        inner = [_built(node.get("of"), networks, f"{place}.of", depth + 1)]
     try:
         given = {key: value for key, value in node.items() if key in kind.settings}
         return kind.build(inner, read_settings(kind, given))
@@ -194,18 +226,40 @@ def _built(node: Any, open_network: Callable[[str], Segmenter], place: str, dept
         raise PredictorError(f"{place}: {error.message}", remedy=error.remedy) from error
 
 
-def _network(node: dict[str, Any], open_network: Callable[[str], Segmenter], place: str) -> Segmenter:
+def _network(node: dict[str, Any], networks: _Networks, place: str) -> Segmenter:
     _check_keys(node, ["kind", "network", "sha256"], place)
     name, wanted = node.get("network"), node.get("sha256")
     if not isinstance(name, str) or not name:
         raise PredictorError(f"{place}: network is {_short(name)}", remedy="give a shipped name or a bundle's path")
-    network = open_network(name)
-    if wanted is not None and isinstance(network, OnnxSegmenter) and network.bundle.sha256 != wanted:
+    file = networks.folder / name
+    _check_file(file, name, place)
+    network = networks.open(name)
+    if wanted is not None and wanted != _sha256(network, file):
         raise PredictorError(
             f"{place}: the network '{name}' is not the one that this predictor was made with",
-            remedy="get that bundle, tune anew, or take 'sha256' out of the file to use this one all the same",
+            remedy="get that file, tune anew, or take 'sha256' out of the file to use this one all the same",
         )
     return network
+
+
+def _check_file(file: Path, name: str, place: str) -> None:
+    """Raise PredictorError for what the system takes for no path at all; a file need not be there."""
+    try:
+        file.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "no path"
+        raise PredictorError(
+            f"{place}: network is {_short(name)} ({reason})", remedy="give a shipped name or a bundle's path"
+        ) from error
+
+
+def _sha256(network: Segmenter, file: Path) -> str:
+    """Of a bundle the hash that it has itself, of a predictor file that of its bytes."""
+    if file.suffix.lower() != SUFFIX and isinstance(network, OnnxSegmenter):
+        return network.bundle.sha256
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _check_keys(node: Mapping[str, Any], known: tuple[str, ...] | list[str], place: str) -> None:

@@ -34,6 +34,11 @@ def drop_unsure_leaves(leaves: NDArray[np.float32], peak: float) -> NDArray[np.f
     return np.where(kept > 0, leaves, np.float32(0))
 
 
+def sure_leaves(logits: NDArray[np.float32], peak: float) -> NDArray[np.float32]:
+    """The probabilities of the leaves (K, h, w) of such logits, without the areas that never reach `peak`."""
+    return drop_unsure_leaves(leaf_probabilities(logits), peak)
+
+
 def leaf_logits(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
     """The inverse of `leaf_probabilities`: z_k = log(p_k / p_background), float32 (K, h, w), from -16 to 16.
 

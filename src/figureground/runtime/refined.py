@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground import images
-from figureground.refine.steps import Seen, Step, read_step, read_steps, write_step
+from figureground.refine.steps import Seen, Step, as_steps, write_step
 from figureground.runtime.depth_input import DepthInput
 from figureground.runtime.segmenter import Segmenter
 
@@ -39,8 +39,7 @@ class Refined(Segmenter):
         self, inner: Segmenter, steps: str | Sequence[Step | Mapping[str, Any]], *, name: str | None = None
     ) -> None:
         self.inner = inner
-        given = read_steps(steps) if isinstance(steps, str) else steps
-        self.chain = tuple(step if isinstance(step, Step) else read_step(step) for step in given)
+        self.chain = as_steps(steps)
         """The steps."""
         names = [step.name for step in self.chain]
         super().__init__(name or " ".join([inner.name, *names]), inner.labels, inner.threshold)

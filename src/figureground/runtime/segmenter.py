@@ -99,10 +99,19 @@ class Segmenter(ABC):
         """
         return None
 
+    @property
+    def peak(self) -> float:
+        """What the figure must reach somewhere in an area of `logits`, or `probabilities` has dropped the area.
+
+        0, unless a subclass says otherwise: both say the same.
+        """
+        return 0.0
+
     def logits(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Log of each leaf's probability over the background's: float32 (leaves, h', w').
 
         From `probabilities`, whose float32 ends it at 16 either way, unless a subclass has the logits themselves.
+        Then `probability.sure_leaves(logits, peak)` are the probabilities.
         """
         return leaf_logits(self.probabilities(image))
 

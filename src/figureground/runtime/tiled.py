@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground import images
-from figureground.checks import ArgumentError, require_in_range
+from figureground.checks import ArgumentError, require_in_range, require_whole
 from figureground.runtime.blending import starts, window
 from figureground.runtime.segmenter import Segmenter
 
@@ -54,13 +54,13 @@ class Tiled(Segmenter):
         require_in_range("zoom", zoom, 1, 100)
         require_in_range("overlap", overlap, 0, 0.5)
         if tile is not None:
-            require_in_range("tile", tile, 32, 8192)
+            require_whole("tile", tile, 32, 8192)
         if trust not in get_args(Trust):
             raise ArgumentError(f"trust is {trust!r}", remedy="it must be 'whole' or 'tiles'")
         super().__init__(f"{inner.name} tiled x{zoom:g}", inner.labels, inner.threshold)
         self.inner = inner
         self.zoom = float(zoom)
-        self.tile = tile
+        self.tile = None if tile is None else int(tile)
         self.overlap = float(overlap)
         self.trust: Trust = trust
 

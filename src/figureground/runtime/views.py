@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,11 @@ class View(Segmenter):
         """Probability of every leaf in `image` as it is, uint8 (h, w, 3): float32 (leaves, h', w')."""
         return self._back(self.inner.probabilities(self._turned(image)))
 
+    @property
+    def peak(self) -> float:
+        """The inner segmenter's."""
+        return self.inner.peak
+
     def logits(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """As `probabilities`, of the inner segmenter's logits."""
         return self._back(self.inner.logits(self._turned(image)))
@@ -74,12 +80,19 @@ def views(inner: Segmenter, *, flip: bool = True, scales: Sequence[float] = (1.0
     Raises:
         ArgumentError: no scales, one twice, or one out of range.
     """
-    if not scales or len(set(scales)) != len(scales):
-        raise ArgumentError(f"scales {list(scales)}", remedy="give at least one, and none twice")
+    given = _listed(scales)
+    if not given or len(set(given)) != len(given):
+        raise ArgumentError(f"scales {given}", remedy="give at least one, and none twice")
     turns = (False, True) if flip else (False,)
     return [
-        View(inner, scale=scale, mirrored=turn) if turn or scale != 1 else inner for scale in scales for turn in turns
+        View(inner, scale=scale, mirrored=turn) if turn or scale != 1 else inner for scale in given for turn in turns
     ]
+
+
+def _listed(scales: Any) -> list[float]:
+    if isinstance(scales, str) or not isinstance(scales, Iterable):
+        raise ArgumentError(f"scales is {scales!r}", remedy="give a list of numbers such as (1, 1.25)")
+    return list(scales)
 
 
 def augmented(
@@ -104,6 +117,6 @@ def augmented(
     >>> fg.augmented(fg.load("person-fast"))(demo_photo).mask.shape
     (512, 512)
     """
-    marks = [f"x{scale:g}" for scale in scales if scale != 1] + ["flip"] * flip
     members = views(inner, flip=flip, scales=scales)
+    marks = [f"x{scale:g}" for scale in scales if scale != 1] + ["flip"] * flip
     return Ensemble(members, mean=mean, name=" ".join([inner.name, *marks]), threshold=inner.threshold)
