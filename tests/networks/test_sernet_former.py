@@ -143,7 +143,7 @@ def test_cross_gates(name, form):
         ({"output_stride": 32}, "output stride 32 is not offered; use 16, or 8"),
         ({"gates": "pixle"}, "did you mean 'pixel'"),
         ({"cross_gates": "atention"}, "did you mean 'attention'"),
-        ({"rates": ()}, "needs a dilation"),
+        ({"rates": ()}, "give a list of whole numbers of at least 1"),
         ({"fusion": True}, "did you mean"),
     ],
 )

@@ -14,6 +14,7 @@ from transformers.models.maskformer.configuration_maskformer_swin import MaskFor
 from transformers.models.maskformer.modeling_maskformer_swin import MaskFormerSwinBackbone
 
 from figureground.errors import NetworkError
+from figureground.networks.blocks.frame import pad_to_multiple
 from figureground.networks.encoders.swin import (
     VARIANTS,
     Swin,
@@ -75,16 +76,21 @@ def test_same_maps_and_gradient_as_transformers(size):
         check_equal(mine, other)
 
 
-@pytest.mark.parametrize("size", [(256, 256), (128, 384)])
-def test_same_maps_as_timm(size):
+@pytest.mark.parametrize("size", [(256, 256), (128, 384), (253, 255)])
+def test_same_maps_and_gradient_as_timm(size):
+    """The odd size is padded to whole cells of the last map first: of others timm's padding is another."""
     theirs, ours = small_timm(), Swin(SMALL, norms=False).double().eval()
     report = transfer(ours, our_tensors(theirs.state_dict()))
     assert not report.new
     assert report.ignored == ("norm.weight", "norm.bias")
-    x = torch.randn(1, 3, *size, dtype=torch.float64)
-    with torch.inference_mode():
-        for mine, other in zip(ours(x), theirs.forward_intermediates(x, intermediates_only=True), strict=True):
-            check_equal(mine, other)
+    image = torch.randn(1, 3, *size, dtype=torch.float64, requires_grad=True)
+    x = pad_to_multiple(image, 128)
+    results = []
+    for maps in (ours(x), theirs.forward_intermediates(x, intermediates_only=True)):
+        (gradient,) = torch.autograd.grad(sum(feature.square().mean() for feature in maps), image, retain_graph=True)
+        results.append([*maps, gradient])
+    for mine, other in zip(*results, strict=True):
+        check_equal(mine, other)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +157,7 @@ def test_weights_from_timms_hub_are_those_of_the_variant(monkeypatch):
         asked.append((name, options))
         return small_timm()
 
-    monkeypatch.setattr("figureground.networks.encoders.swin.timm.create_model", create_model)
+    monkeypatch.setattr("timm.create_model", create_model)
     for name in ("swin_tiny", "swin_base"):
         monkeypatch.setitem(VARIANTS, name, SMALL._replace(window=VARIANTS[name].window))
         with pytest.raises(NetworkError, match="imagenet does not fit"):  # its windows are those of the small one

@@ -14,7 +14,7 @@ from figureground.networks.transfer import transfer
 CHANGES = {"gates": "squeeze", "dual_attention": True, "auxiliary": True}
 NEEDED = {
     "unet_timm", "linknet", "linknet_timm", "pyramid", "deeplabv3plus", "deeplabv3plus_smp", "hrnet", "ocrnet",
-    "segformer",
+    "segformer", "unet", "sdunet", "sdunet_wide", "sdunet_humanseg", "linknet_humanseg",
 }  # fmt: skip
 WITH = [(name, switch) for name in list_networks() for switch in CHANGES if switch in spec(name).options]
 
@@ -32,7 +32,9 @@ def picture(name: str, channels: int = 3) -> torch.Tensor:
 def test_the_switches_are_where_they_make_sense():
     for switch in ("gates", "dual_attention"):
         assert {name for name, has in WITH if has == switch} >= NEEDED
-    assert {name for name, has in WITH if has == "auxiliary"} >= NEEDED - {"ocrnet"}
+    assert {name for name, has in WITH if has == "auxiliary"} >= {
+        name for name in NEEDED if "encoder" in spec(name).options
+    } - {"ocrnet"}
 
 
 @pytest.mark.parametrize(("name", "switch"), WITH)
@@ -113,11 +115,11 @@ BATCH_NORM = tuple(f"1.{name}" for name in ("weight", "bias", "running_mean", "r
         ("pyramid", {"dual_atention": True}, "has no option 'dual_atention'; did you mean 'dual_attention'"),
         ("hrnet", {"auxilary": True}, "did you mean 'auxiliary'"),
         (
-            "unet",
+            "segnet",
             {"dual_attention": True},
             "has no option 'dual_attention'; use a network that has it: .*hrnet, .*unet_t",
         ),
-        ("unet", {"no_such_thing": True}, "no option 'no_such_thing'; known: in_channels, leaves, width"),
+        ("segnet", {"no_such_thing": True}, "no option 'no_such_thing'; known: in_channels, leaves, width"),
     ],
 )
 def test_wrong_switches_name_the_right_one(name, options, message):

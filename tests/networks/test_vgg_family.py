@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 from torch import nn
 from torchvision.models.vgg import make_layers
 
 from figureground.errors import NetworkError
 from figureground.networks import create
+from figureground.networks.published import load_published
 
 WIDTH = 4
 WIDTHS = [WIDTH * factor for factor in (1, 2, 4, 8, 8)]
@@ -30,9 +34,16 @@ def torchvision_vgg16(*, batch_norm: bool, in_channels: int = 3) -> nn.ModuleDic
     return nn.ModuleDict({"features": features, "classifier": classifier}).eval()
 
 
-def test_segnet_encoder_equals_torchvision():
+def saved(network: nn.Module, folder: Path) -> Path:
+    """A file as one makes it of torchvision's weights, where the order of the names is the alphabet's."""
+    save_file(network.state_dict(), folder / "vgg16.safetensors")
+    return folder / "vgg16.safetensors"
+
+
+def test_segnet_encoder_equals_torchvision(tmp_path):
     theirs, ours = torchvision_vgg16(batch_norm=True), create("segnet", width=WIDTH).eval()
-    ours.encoder.load_torchvision(theirs.state_dict())
+    report = load_published(ours, saved(theirs, tmp_path))
+    assert all(name.startswith(("decoder.", "classify.")) for name in report.new)
     x = torch.randn(1, 3, 64, 96)
     mine = x
     for stage in ours.encoder.stages:
@@ -40,9 +51,11 @@ def test_segnet_encoder_equals_torchvision():
     torch.testing.assert_close(mine, theirs["features"](x))
 
 
-def test_fcn_equals_the_classifier_where_it_sees_the_whole_image():
+def test_fcn_equals_the_classifier_where_it_sees_the_whole_image(tmp_path):
     theirs, ours = torchvision_vgg16(batch_norm=False), create("fcn32s", width=WIDTH).eval()
-    ours.load_vgg16(theirs.state_dict())
+    report = load_published(ours, saved(theirs, tmp_path))
+    assert not report.ignored
+    assert [name for name in report.new if not name.startswith("ups.")] == ["score.weight", "score.bias"]
     nn.init.normal_(ours.score.weight)
     x = torch.randn(1, 3, 224, 224)
     hidden = theirs["classifier"](theirs["features"](x).flatten(1))
@@ -53,7 +66,7 @@ def test_fcn_equals_the_classifier_where_it_sees_the_whole_image():
 
 def test_depth_starts_without_effect():
     theirs, ours = torchvision_vgg16(batch_norm=False), create("fcn8s", width=WIDTH, in_channels=4).eval()
-    ours.load_vgg16(theirs.state_dict())
+    assert ours.load_published(theirs.state_dict()).widened == ("trunk.stages.0.0.0.weight",)
     for score in (ours.score, *ours.pool_scores):
         nn.init.normal_(score.weight)
     x = torch.randn(1, 4, 64, 64)
@@ -61,11 +74,53 @@ def test_depth_starts_without_effect():
     assert torch.equal(ours(x), ours(flat))
 
 
+def test_deconvnet_starts_from_the_classifier_too(tmp_path):
+    theirs = torchvision_vgg16(batch_norm=True)
+    ours = create("deconvnet", width=WIDTH)
+    report = load_published(ours, saved(theirs, tmp_path))
+    assert not report.ignored
+    fc6, fc7 = theirs["classifier"][0], theirs["classifier"][3]
+    assert torch.equal(ours.middle.layers[0][0].weight.flatten(1), fc6.weight)
+    assert torch.equal(ours.middle.layers[1][0].weight.flatten(1), fc7.weight)
+    report = load_published(create("deconvnet_lite", width=WIDTH), saved(theirs, tmp_path))
+    assert {name.split(".")[0] for name in report.ignored} == {"classifier"}
+
+
+def test_deeplab_starts_from_the_convolutions(tmp_path):
+    theirs, ours = torchvision_vgg16(batch_norm=False), create("deeplab_v1", width=WIDTH)
+    report = load_published(ours, saved(theirs, tmp_path))
+    assert {name.split(".")[0] for name in report.new} == {"fc6", "fc7", "fc8"}
+    assert torch.equal(ours.trunk.stages[4][2][0].weight, theirs["features"][28].weight)
+
+
+def test_convolutions_without_normalisation_start_a_network_with_it():
+    theirs, ours = torchvision_vgg16(batch_norm=False), create("segnet", width=WIDTH)
+    ours.load_published(theirs.state_dict())
+    assert torch.equal(ours.encoder.stages[4][2][0].weight, theirs["features"][28].weight)
+
+
+def test_timms_names_of_the_classifier_load_too():
+    theirs, state = torchvision_vgg16(batch_norm=False), {}
+    for key, tensor in theirs.state_dict().items():
+        as_timm = key.replace("classifier.0", "pre_logits.fc1").replace("classifier.3", "pre_logits.fc2")
+        sides = (7, 7) if "fc1" in as_timm else (1, 1)
+        state[as_timm] = tensor.unflatten(1, (-1, *sides)) if "fc" in as_timm and tensor.ndim == 2 else tensor
+    ours = create("fcn8s", width=WIDTH)
+    assert not ours.load_published(state).ignored
+    assert torch.equal(ours.fc6.weight.flatten(1), theirs["classifier"][0].weight)
+
+
+def test_our_own_names_load_too():
+    given, ours = create("fcn8s", width=WIDTH), create("fcn8s", width=WIDTH)
+    assert not ours.load_published(given.state_dict()).new
+    assert all(map(torch.equal, ours.state_dict().values(), given.state_dict().values()))
+
+
 def test_weights_that_do_not_fit_are_refused():
-    with pytest.raises(NetworkError, match="vgg16_bn"):
-        create("segnet", width=WIDTH).encoder.load_torchvision(torchvision_vgg16(batch_norm=False).state_dict())
-    with pytest.raises(NetworkError, match="full width"):
-        create("fcn8s", width=2).trunk.load_torchvision(torchvision_vgg16(batch_norm=False).state_dict())
+    with pytest.raises(NetworkError, match="one without; use torchvision's vgg16"):
+        create("fcn8s", width=WIDTH).load_published(torchvision_vgg16(batch_norm=True).state_dict())
+    with pytest.raises(NetworkError, match="a VGG-16 of width 4 does not fit one of 2; set width: 4"):
+        create("fcn8s", width=2).load_published(torchvision_vgg16(batch_norm=False).state_dict())
 
 
 @pytest.mark.parametrize("name", ["fcn32s", "fcn16s", "fcn8s"])

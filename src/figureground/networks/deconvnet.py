@@ -7,16 +7,17 @@ a multiple of 32, as larger inputs only make the 7x7 layer slide. ``deconvnet_li
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 from torch import Tensor, nn
 
-from figureground.errors import NetworkError
 from figureground.networks.blocks.convolution import ConvNormReLU, he_normal
 from figureground.networks.blocks.frame import SegmentationNetwork
 from figureground.networks.blocks.unpooling import MirroredDecoder, max_pool
-from figureground.networks.blocks.vgg import VGG16, VGG16_DEPTHS
+from figureground.networks.blocks.vgg import VGG16, VGG16_DEPTHS, load_vgg16
 from figureground.networks.registry import register
+from figureground.networks.transfer import TransferReport
 
 
 class DeconvNormReLU(nn.Sequential):
@@ -46,12 +47,7 @@ class Classifier(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, channels, h, w) -> the same shape; NetworkError when normalisation would see one value per channel."""
-        if self.training and x.shape[0] == 1 and tuple(x.shape[-2:]) == (7, 7):
-            raise NetworkError(
-                "one image of 224x224 pixels leaves fc6 a single value, which batch normalisation cannot learn from",
-                remedy="train with a batch of at least 2 or with larger images",
-            )
+        """(N, channels, h, w) -> the same shape."""
         out: Tensor = self.layers(x)
         return out
 
@@ -88,6 +84,15 @@ class DeconvNet(SegmentationNetwork):
             places.append(place)
         logits: Tensor = self.classify(self.decoder(self.middle(x), before, places))
         return logits
+
+    def load_published(self, state: Mapping[str, Tensor]) -> TransferReport:
+        """Take over what fits of torchvision's or timm's ``vgg16`` or ``vgg16_bn``, or of our own names, in place.
+
+        Its first two linear layers become fc6 and fc7, where the network has them.
+
+        Raises NetworkError when nothing fits, or the width is another.
+        """
+        return load_vgg16(self, "encoder", state, ("middle.layers.0.0", "middle.layers.1.0"))
 
 
 @register(

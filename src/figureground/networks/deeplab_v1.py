@@ -7,13 +7,16 @@ The dense CRF that the paper applies afterwards is a refinement of its own, not 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from figureground.networks.blocks.convolution import he_normal
 from figureground.networks.blocks.frame import SegmentationNetwork, resize_logits
-from figureground.networks.blocks.vgg import VGG16, ConvReLU
+from figureground.networks.blocks.vgg import VGG16, ConvReLU, load_vgg16
 from figureground.networks.registry import register
+from figureground.networks.transfer import TransferReport
 
 _POOL_STRIDES = (2, 2, 2, 1, 1)
 
@@ -48,6 +51,15 @@ class DeepLabV1(SegmentationNetwork):
         for layer in (self.fc6, self.fc7):
             x = F.dropout(F.relu(layer(x)), 0.5, self.training)
         return resize_logits(self.fc8(x), size)
+
+    def load_published(self, state: Mapping[str, Tensor]) -> TransferReport:
+        """Take over what fits of torchvision's or timm's ``vgg16``, or of our own names, in place.
+
+        Its classifier, whose first layer sees 7x7 cells, stays out: fc6 and fc7 are smaller here.
+
+        Raises NetworkError when nothing fits, or the width is another.
+        """
+        return load_vgg16(self, "trunk", state)
 
 
 @register(

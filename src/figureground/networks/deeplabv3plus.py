@@ -1,9 +1,9 @@
 """DeepLabV3+ (Chen et al., arXiv:1802.02611): a dilated encoder, ASPP, and one step of decoding with a shallow map.
 
 ``deeplabv3plus`` covers the forms that are in use over any timm encoder: the defaults are those of
-VainF/DeepLabV3Plus-Pytorch; ``separable=True, convolutions=2`` is the paper's decoder; with ``channels=512,
-project_kernel=3, output_stride=8`` besides it is the head that HSSN takes from mmsegmentation. Upsampling uses
-half-pixel centres, where the paper's code aligns corners.
+VainF/DeepLabV3Plus-Pytorch; ``separable_convolutions=True, convolutions=2`` is the paper's decoder; with
+``channels=512, project_kernel=3, output_stride=8`` besides it is the head that HSSN takes from mmsegmentation.
+Upsampling uses half-pixel centres, where the paper's code aligns corners.
 
 ``deeplabv3plus_smp`` is the form of segmentation-models-pytorch: one more convolution after the ASPP, one in the
 decoder, separable ones without normalisation between, aligned corners.
@@ -176,7 +176,7 @@ def deeplabv3plus(
     """DeepLabV3+: a dilated encoder, spatial pyramid pooling, and a light decoder at stride 4.
 
     encoder: name of a timm model that can be dilated.
-    encoder_weights: None, "imagenet" (timm's hub) or a local safetensors file.
+    encoder_weights: None, "imagenet" (timm's hub), or a safetensors file, a folder or "hub:owner/name".
     output_stride: 16, or 8 for maps twice as fine.
     rates: dilations of the ASPP; None for 6, 12 and 18 at stride 16 and twice these at stride 8.
     gates, dual_attention, auxiliary: see `blocks.switches`.
@@ -226,7 +226,7 @@ def deeplabv3plus_smp(
     """DeepLabV3+ as segmentation-models-pytorch builds it.
 
     encoder: name of a timm model that can be dilated.
-    encoder_weights: None, "imagenet" (timm's hub) or a local safetensors file.
+    encoder_weights: None, "imagenet" (timm's hub), or a safetensors file, a folder or "hub:owner/name".
     output_stride: 16, or 8 for maps twice as fine.
     channels: of the ASPP and the decoder.
     rates: dilations of the ASPP; that library takes the same ones at both strides.

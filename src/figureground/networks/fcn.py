@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -22,8 +21,9 @@ from figureground.errors import NetworkError, suggest
 from figureground.networks.blocks.bilinear import BilinearUpsample
 from figureground.networks.blocks.convolution import he_normal
 from figureground.networks.blocks.frame import SegmentationNetwork
-from figureground.networks.blocks.vgg import VGG16, ConvReLU
+from figureground.networks.blocks.vgg import VGG16, ConvReLU, load_vgg16
 from figureground.networks.registry import register
+from figureground.networks.transfer import TransferReport
 
 _COUNTED = "counted from voc-fcn*/net.py of shelhamer/fcn.berkeleyvision.org"
 _REDUCED = {"width": 4}
@@ -122,17 +122,14 @@ class FCN(SegmentationNetwork):
         scores: Tensor = self.score(x)
         return scores, pools[:-1]
 
-    def load_vgg16(self, state: Mapping[str, Tensor]) -> None:
-        """Start from torchvision's ``vgg16`` classifier, whose first two linear layers become fc6 and fc7.
+    def load_published(self, state: Mapping[str, Tensor]) -> TransferReport:
+        """Take over what fits of torchvision's or timm's ``vgg16``, or of our own names, in place.
 
-        Raises NetworkError when the tensors do not fit.
+        Its first two linear layers become fc6 and fc7.
+
+        Raises NetworkError when nothing fits, or the width is another.
         """
-        self.trunk.load_torchvision(state)
-        with torch.no_grad():
-            for layer, key in ((self.fc6, "classifier.0"), (self.fc7, "classifier.3")):
-                layer.weight.copy_(state[f"{key}.weight"].reshape(layer.weight.shape))
-                if layer.bias is not None:
-                    layer.bias.copy_(state[f"{key}.bias"])
+        return load_vgg16(self, "trunk", state, ("fc6", "fc7"))
 
 
 @register(

@@ -22,14 +22,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from figureground.errors import NetworkError, suggest
-from figureground.networks.blocks.frame import SegmentationNetwork, resize_logits
+from figureground.networks.blocks.frame import SegmentationNetwork, is_of_a_single_value, is_recorded, resize_logits
 from figureground.networks.transfer import TransferReport, transfer
 
 _LEAVES = "leaves"
 _TAKES_LEAVES = ("classes", "num_classes", "num_labels", "n_classes", "nclass", "out_channels")
+_TAKES_CHANNELS = ("in_channels", "num_channels", "in_chans")
 _LOGITS = ("logits", "out")
 _SLIP = 0.85
 _PRETRAINED: dict[str, Any] = {
@@ -55,20 +57,24 @@ class ForeignNetwork(SegmentationNetwork):
 
     name: for errors.
     leaves: channels that the module's logits have.
+    takes_channels: the option that takes the number of the image's channels, for errors; None where it is not known.
     """
 
-    def __init__(self, module: nn.Module, *, name: str, leaves: int, adapter: Adapter) -> None:
+    def __init__(
+        self, module: nn.Module, *, name: str, leaves: int, adapter: Adapter, takes_channels: str | None = None
+    ) -> None:
         super().__init__(multiple=adapter.multiple, least=1)
         self.module = module
         self.name = name
         self.leaves = leaves
         self.output = adapter.output
+        self.takes_channels = takes_channels
         # Where the pretrained part lies: torchvision and transformers do not call it encoder.
         self.encoders = [f".module.{part}." for part in {"backbone", getattr(module, "base_model_prefix", "backbone")}]
 
     def compute_training(self, x: Tensor) -> dict[str, Tensor]:
         """'logits', and 'aux_...' for other maps of as many channels, each (N, leaves, H, W)."""
-        given = self.module(x)
+        given = self._called(x)
         outputs = _named(given, self.output)
         if not self._fits(outputs.get("logits")):
             raise NetworkError(
@@ -86,6 +92,27 @@ class ForeignNetwork(SegmentationNetwork):
         mine = self.state_dict()
         return transfer(self, {name if name in mine else f"module.{name}": tensor for name, tensor in state.items()})
 
+    def _called(self, x: Tensor) -> Any:
+        if is_recorded():
+            return self.module(x)
+        try:
+            return self.module(x)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            if is_of_a_single_value(error):  # which the base class tells
+                raise
+            raise NetworkError(
+                f"{self.name} fails on a tensor {tuple(x.shape)}: {type(error).__name__}: {error}",
+                remedy=self._remedy(error, x.shape[1]),
+            ) from error
+
+    def _remedy(self, error: Exception, channels: int) -> str:
+        if "channel" not in str(error).casefold():
+            return "check its options, and the adapter's multiple"
+        example = f"{self.takes_channels or 'num_channels'}: {channels}"
+        return f"name the option that takes the channels, if it has one, e.g. {example}"
+
     def _fits(self, output: Any) -> bool:
         return isinstance(output, Tensor) and output.ndim == 4 and output.shape[1] == self.leaves
 
@@ -101,16 +128,18 @@ def foreign(
     target = _imported(path)
     _check_makes_a_module(path, target)
     configuration = _configuration(target)
-    arguments = _with_leaves(path, options, _known(configuration or target), leaves)
+    known = _known(configuration or target)
+    arguments = _with_leaves(path, options, known, leaves)
     _check_options(path, arguments, configuration or target)
-    fitted = _adapter(adapter or {})
+    fitted = _adapter({} if adapter is None else adapter)
     try:
         module = target(configuration(**arguments)) if configuration else target(**arguments)
     except Exception as error:
         raise NetworkError(
             f"{path} cannot be built: {type(error).__name__}: {error}", remedy="check the options of the network"
         ) from error
-    return ForeignNetwork(module, name=path, leaves=leaves, adapter=fitted)
+    takes_channels = next((option for option in _TAKES_CHANNELS if option in known), None)
+    return ForeignNetwork(module, name=path, leaves=leaves, adapter=fitted, takes_channels=takes_channels)
 
 
 def without_pretrained(path: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,14 +226,19 @@ def _with_leaves(path: str, options: Mapping[str, Any], known: list[str], leaves
     return {**options, **dict.fromkeys(named or usual[:1], leaves)}
 
 
-def _adapter(given: Mapping[str, Any]) -> Adapter:
+def _adapter(given: object) -> Adapter:
+    if not isinstance(given, Mapping):
+        raise NetworkError(f"the adapter cannot be {given!r}", remedy="give its options, as in {multiple: 64}")
     known = [field.name for field in fields(Adapter)]
     for key in given:
         if key not in known:
-            raise NetworkError(f"the adapter has no option '{key}'", remedy=suggest(key, known))
+            raise NetworkError(f"the adapter has no option '{key}'", remedy=suggest(str(key), known))
     adapter = Adapter(**given)
-    if not isinstance(adapter.multiple, int) or adapter.multiple < 1:
-        raise NetworkError(f"an image cannot be padded to a multiple of {adapter.multiple!r}", remedy="give 1 or more")
+    multiple, output = adapter.multiple, adapter.output
+    if not isinstance(multiple, int) or isinstance(multiple, bool) or multiple < 1:
+        raise NetworkError(f"an image cannot be padded to a multiple of {multiple!r}", remedy="give 1 or more")
+    if isinstance(output, bool) or not isinstance(output, str | int | None):
+        raise NetworkError(f"no output is called {output!r}", remedy="give its key or its index, as in output: masks")
     return adapter
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from figureground.errors import NetworkError
 from figureground.networks.blocks.convolution import ConvNormReLU, he_normal
 from figureground.networks.blocks.frame import SegmentationNetwork, resize_logits
 from figureground.networks.blocks.preactivation import PreActivationBottleneck
@@ -79,6 +80,8 @@ class StackedHourglass(SegmentationNetwork):
     """
 
     def __init__(self, leaves: int, in_channels: int, stacks: int, width: int) -> None:
+        if width % 4:
+            raise NetworkError(f"an hourglass of {width} channels has no quarter", remedy="use a multiple of 4")
         super().__init__(multiple=64, least=64)
         self.stem = nn.Sequential(
             ConvNormReLU(in_channels, width // 4, 7, stride=2, bias=True),

@@ -52,7 +52,13 @@ class HRNet(EncoderDecoder):
         "W18, Cityscapes": ({"leaves": 19}, 9_641_119),
         "W32, Cityscapes": ({"leaves": 19, "encoder": "hrnet_w32"}, 29_546_515),
         "W48, Cityscapes": ({"leaves": 19, "encoder": "hrnet_w48"}, 65_859_379),
+        "W32, one class": ({"encoder": "hrnet_w32"}, 29_537_857),
         "W48, one class": ({"encoder": "hrnet_w48"}, 65_846_401),
+        "small v1, one class": ({"encoder": "hrnet_w18_small"}, 1_536_481),
+        "small v2, one class": ({"encoder": "hrnet_w18_small_v2"}, 3_934_701),
+        "W18, two classes": ({"leaves": 2}, 9_636_512),
+        "W48, two classes": ({"leaves": 2, "encoder": "hrnet_w48"}, 65_847_122),
+        "small v2, two classes": ({"leaves": 2, "encoder": "hrnet_w18_small_v2"}, 3_934_972),
         "small v1, Cityscapes": ({"leaves": 19, "encoder": "hrnet_w18_small"}, 1_540_819),
         "small v2, Cityscapes": ({"leaves": 19, "encoder": "hrnet_w18_small_v2"}, 3_939_579),
     },
@@ -70,7 +76,7 @@ def hrnet(
     """HRNetV2: full-width high resolution throughout, four parallel scales fused by addition.
 
     encoder: name of one of timm's HRNets.
-    encoder_weights: None, "imagenet" (timm's hub) or a local safetensors file.
+    encoder_weights: None, "imagenet" (timm's hub), or a safetensors file, a folder or "hub:owner/name".
     gates, dual_attention, auxiliary: see `blocks.switches`.
     """
     body = hrnet_encoder(encoder, in_channels=in_channels, weights=encoder_weights)

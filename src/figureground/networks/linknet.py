@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from figureground.networks.blocks.convolution import ConvNormReLU, he_normal
 from figureground.networks.blocks.frame import SegmentationNetwork
-from figureground.networks.blocks.switches import OFF, EncoderDecoder, Switches
+from figureground.networks.blocks.switches import OFF, EncoderDecoder, Switches, map_attention
 from figureground.networks.encoders import TimmEncoder
 from figureground.networks.encoders.timm_encoder import halving_encoder
 from figureground.networks.published.smp_names import LINKNET
@@ -137,7 +137,7 @@ class FullResolutionLinkNet(SegmentationNetwork):
     width: channels of the stem (64 in the original), a multiple of 4.
     """
 
-    def __init__(self, leaves: int, in_channels: int, width: int) -> None:
+    def __init__(self, leaves: int, in_channels: int, width: int, switches: Switches = OFF) -> None:
         super().__init__(multiple=16, least=16)
         widths = [width * factor for factor in (1, 1, 2, 4, 8)]
         self.stem = ConvNormReLU(in_channels, width, bias=True)
@@ -147,15 +147,17 @@ class FullResolutionLinkNet(SegmentationNetwork):
         )
         self.finish = nn.Sequential(ConvNormReLU(width, width // 2, bias=True), nn.Conv2d(width // 2, leaves, 1))
         he_normal(self.modules())
+        self.attend = map_attention(widths[1:], switches)
 
     def compute(self, x: Tensor) -> Tensor:
         """(N, C, H, W), sides multiples of 16 -> logits (N, leaves, H, W)."""
         x = self.stem(x)
-        skips = []
+        maps = []
         for down in self.downs:
             x = down(x)
-            skips.append(x)
-        x = self.ups[0](skips.pop())
+            maps.append(x)
+        *skips, x = self.attend(maps)
+        x = self.ups[0](x)
         for up, skip in zip(self.ups[1:], reversed(skips), strict=True):
             x = up(x + skip)
         logits: Tensor = self.finish(x)
@@ -190,7 +192,7 @@ def linknet(
     """LinkNet: ResNet-18 and a thin decoder, skips added.
 
     encoder: name of a timm model with strides 2 to 32.
-    encoder_weights: None, "imagenet" (timm's hub) or a local safetensors file.
+    encoder_weights: None, "imagenet" (timm's hub), or a safetensors file, a folder or "hub:owner/name".
     link_stem: add the pooled stem too, as the authors' code does.
     gates, dual_attention, auxiliary: see `blocks.switches`.
     """
@@ -220,7 +222,7 @@ def linknet_timm(
     """LinkNet over any timm encoder, as segmentation-models-pytorch builds it.
 
     encoder: name of a timm model with strides 2 to 32.
-    encoder_weights: None, "imagenet" (timm's hub) or a local safetensors file.
+    encoder_weights: None, "imagenet" (timm's hub), or a safetensors file, a folder or "hub:owner/name".
     gates, dual_attention, auxiliary: see `blocks.switches`.
     """
     body = halving_encoder(encoder, in_channels=in_channels, weights=encoder_weights)
@@ -236,9 +238,12 @@ def linknet_timm(
     depth=True,
     reduced={"width": 8},
 )
-def linknet_humanseg(*, leaves: int = 1, in_channels: int = 3, width: int = 64) -> FullResolutionLinkNet:
+def linknet_humanseg(
+    *, leaves: int = 1, in_channels: int = 3, width: int = 64, gates: str | None = None, dual_attention: bool = False
+) -> FullResolutionLinkNet:
     """HumanSegmentation's LinkNet, which starts at full resolution.
 
-    The options are those of `FullResolutionLinkNet`.
+    width: as of `FullResolutionLinkNet`.
+    gates, dual_attention: see `blocks.switches`; the maps are those of the four strides.
     """
-    return FullResolutionLinkNet(leaves, in_channels, width)
+    return FullResolutionLinkNet(leaves, in_channels, width, Switches(gates, dual_attention))

@@ -83,11 +83,8 @@ class MaskFormer(EncoderDecoder):
         background_class: bool = True,
         switches: Switches = OFF,
     ) -> None:
-        if width % 64 or min(width, queries, layers) < 1:
-            raise NetworkError(
-                f"width {width}, {queries} queries and {layers} layers make no MaskFormer",
-                remedy="give a width that is a multiple of 64, and at least one query and one layer",
-            )
+        if width % 64:
+            raise NetworkError(f"a MaskFormer cannot have a width of {width}", remedy="give a multiple of 64")
         super().__init__(multiple=32, least=32)
         self.background_class = background_class
         self.encoder = encoder
@@ -206,7 +203,7 @@ def maskformer(
 
     encoder: "swin_tiny", "swin_small", "swin_base", "swin_large" (windows of 12; "swin_base_window7" and
         "swin_large_window7" have 7), or a timm model with strides 4 to 32 such as "resnet50" and "resnet101".
-    encoder_weights: None, "imagenet" (timm's hub) or a local safetensors file.
+    encoder_weights: None, "imagenet" (timm's hub), or a safetensors file, a folder or "hub:owner/name".
     drop_path: chance of a Swin's last block to be left out in training; other encoders have none.
     gates, dual_attention, auxiliary: see `blocks.switches`.
 

@@ -140,7 +140,7 @@ def ocrnet(
     """OCRNet: every pixel described by the regions of a first segmentation that it resembles.
 
     encoder: name of one of timm's HRNets, or of a timm model that can be dilated to stride 8, such as "resnet101".
-    encoder_weights: None, "imagenet" (timm's hub) or a local safetensors file.
+    encoder_weights: None, "imagenet" (timm's hub), or a safetensors file, a folder or "hub:owner/name".
     gates, dual_attention: see `blocks.switches`. There is no ``auxiliary``: this network always has its first
         segmentation as one.
 

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from figureground.errors import NetworkError
 from figureground.networks.blocks.switches import OFF, EncoderDecoder, Switches
 from figureground.networks.encoders import TimmEncoder
 from figureground.networks.registry import register
@@ -58,6 +59,8 @@ class Pyramid(EncoderDecoder):
     encoder: TimmEncoder
 
     def __init__(self, encoder: TimmEncoder, *, leaves: int, widths: Sequence[int], switches: Switches = OFF) -> None:
+        if len(widths) < 2:
+            raise NetworkError("one width makes no pyramid", remedy="give a width for each of two strides or more")
         super().__init__(multiple=encoder.strides[-1], least=1)
         self.encoder = encoder
         channels = encoder.channels
@@ -115,7 +118,7 @@ def pyramid(
         leaves: leaves of the label tree, one logit map each.
         in_channels: 3 for colour, 4 with depth.
         encoder: a timm model name.
-        encoder_weights: None, "imagenet" (timm's hub) or a local safetensors file.
+        encoder_weights: None, "imagenet" (timm's hub), or a safetensors file, a folder or "hub:owner/name".
         widths: channels at strides 32, 16, 8, 4 and 2; one for each stride of the encoder.
         gates: None, or a form of attention-boosting gates; see `blocks.switches`, also for the next two.
         dual_attention: HSNet's dual attention on the finest map.

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from figureground.errors import NetworkError, UnknownNetworkError, nearest, suggest
+from figureground.networks.options import checked, described
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,6 +25,7 @@ Builder = TypeVar("Builder", bound=Callable[..., Any])
 FOREIGN = "import:"
 """Starts the names of networks of other libraries; see `figureground.networks.foreign`."""
 
+_COLORS = 3
 _SPECS: dict[str, NetworkSpec] = {}
 _DISCOVERED: set[str] = set()
 
@@ -127,12 +129,20 @@ def list_networks() -> list[str]:
 def spec(name: str) -> NetworkSpec:
     """What is known about network ``name``; UnknownNetworkError names the nearest one."""
     _discover()
+    if not isinstance(name, str):
+        raise UnknownNetworkError(f"{name!r} is no name of a network", remedy="give one as text, such as 'unet'")
     if name not in _SPECS:
-        remedy = suggest(name, sorted(_SPECS))
-        if "." in name:
-            remedy = f"write '{FOREIGN}{name}' for a network of another library"
-        raise UnknownNetworkError(f"there is no network '{name}'", remedy=remedy)
+        raise UnknownNetworkError(f"there is no network '{name}'", remedy=_instead_of(name))
     return _SPECS[name]
+
+
+def _instead_of(name: str) -> str:
+    """What to write for a name that no network has."""
+    if name.strip().casefold().startswith(FOREIGN):
+        return f"write '{FOREIGN}{name.partition(':')[2].strip()}' for a network of another library"
+    if "." in name:
+        return f"write '{FOREIGN}{name}' for a network of another library"
+    return suggest(name, sorted(_SPECS))
 
 
 def without_weights(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,12 +175,12 @@ def create(name: str, /, **options: Any) -> nn.Module:
     torch.Size([1, 3, 50, 70])
     """
     leaves = options.get("leaves", 1)
-    if not isinstance(leaves, int) or leaves < 1:
+    if not isinstance(leaves, int) or isinstance(leaves, bool) or leaves < 1:
         raise NetworkError(
             f"network '{name}' cannot have {leaves!r} leaves",
             remedy="give the number of leaves of the label tree, >= 1",
         )
-    if name.startswith(FOREIGN):
+    if isinstance(name, str) and name.startswith(FOREIGN):
         from figureground.networks.foreign import foreign
 
         return foreign(name.removeprefix(FOREIGN), **options)
@@ -178,10 +188,22 @@ def create(name: str, /, **options: Any) -> nn.Module:
     for option in options:
         if option not in known.options:
             raise NetworkError(f"network '{name}' has no option '{option}'", remedy=_instead(option, known))
+    return _built(known, checked(name, known.build, options))
+
+
+def _built(known: NetworkSpec, options: Mapping[str, Any]) -> nn.Module:
+    given = described(options)
     try:
-        return known.build(**options)
+        network = known.build(**options)
     except (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError, AssertionError) as error:
-        given = ", ".join(f"{option}={value!r}" for option, value in options.items())
         raise NetworkError(
-            f"network '{name}' cannot be built with {given}: {error}", remedy="check the values of its options"
+            f"network '{known.name}' cannot be built with {given}: {error}", remedy="check the values of its options"
         ) from error
+    empty = next((key for key, parameter in network.named_parameters() if not parameter.numel()), None)
+    if empty is not None:
+        raise NetworkError(
+            f"network '{known.name}' cannot be built with {given}: '{empty}' has no channels",
+            remedy="give a larger width",
+        )
+    network.in_channels = {**known.options, **options}.get("in_channels", _COLORS)
+    return network

@@ -14,16 +14,18 @@ from functools import partial
 
 from figureground.networks.blocks.convolution import ConvNormReLU, he_normal
 from figureground.networks.blocks.stacked_dilation import StackedDilation
+from figureground.networks.blocks.switches import Switches
 from figureground.networks.blocks.ushape import Block, UShape
 from figureground.networks.registry import register
 
 _LEVELS = (1, 2, 4, 8, 16)
 
 
-def _u_of(block: Block, leaves: int, in_channels: int, width: int) -> UShape:
+def _u_of(block: Block, leaves: int, in_channels: int, width: int, switches: Switches) -> UShape:
     widths = [width * factor for factor in _LEVELS]
     network = UShape(leaves, in_channels, widths, widths[-2::-1], block)
     he_normal(network.modules())
+    network.switch_on(switches)
     return network
 
 
@@ -37,15 +39,19 @@ def _u_of(block: Block, leaves: int, in_channels: int, width: int) -> UShape:
     reduced={"width": 16},
     counts={"grey": ({"in_channels": 1}, 5_997_681)},
 )
-def sdunet(*, leaves: int = 1, in_channels: int = 3, width: int = 64) -> UShape:
+def sdunet(
+    *, leaves: int = 1, in_channels: int = 3, width: int = 64, gates: str | None = None, dual_attention: bool = False
+) -> UShape:
     """SDU-Net: U-Net of stacked-dilation blocks, rates 3, 6, 9 and 12.
 
     width: channels at full resolution, a multiple of 16. At the bottom the widest link reaches 30 cells to each side,
     so images of 256 pixels and more use it best.
+    gates, dual_attention: see `blocks.switches`; the maps are those of the contracting path.
     """
     widths = [width * factor for factor in (1, 2, 4, 8, 8)]
     network = UShape(leaves, in_channels, widths, [width * factor for factor in (4, 2, 1, 1)], StackedDilation)
     he_normal(network.modules())
+    network.switch_on(Switches(gates, dual_attention))
     return network
 
 
@@ -58,12 +64,15 @@ def sdunet(*, leaves: int = 1, in_channels: int = 3, width: int = 64) -> UShape:
     depth=True,
     reduced={"width": 16},
 )
-def sdunet_wide(*, leaves: int = 1, in_channels: int = 3, width: int = 64) -> UShape:
+def sdunet_wide(
+    *, leaves: int = 1, in_channels: int = 3, width: int = 64, gates: str | None = None, dual_attention: bool = False
+) -> UShape:
     """SDU-Net's blocks in U-Net's widths, which double down to the bottom.
 
     width: channels at full resolution, a multiple of 16.
+    gates, dual_attention: see `blocks.switches`; the maps are those of the contracting path.
     """
-    return _u_of(StackedDilation, leaves, in_channels, width)
+    return _u_of(StackedDilation, leaves, in_channels, width, Switches(gates, dual_attention))
 
 
 @register(
@@ -75,9 +84,13 @@ def sdunet_wide(*, leaves: int = 1, in_channels: int = 3, width: int = 64) -> US
     depth=True,
     reduced={"width": 8},
 )
-def sdunet_humanseg(*, leaves: int = 1, in_channels: int = 3, width: int = 64) -> UShape:
+def sdunet_humanseg(
+    *, leaves: int = 1, in_channels: int = 3, width: int = 64, gates: str | None = None, dual_attention: bool = False
+) -> UShape:
     """HumanSegmentation's SDU-Net: U-Net with one convolution per level, dilated twice.
 
     width: channels at full resolution.
+    gates, dual_attention: see `blocks.switches`; the maps are those of the contracting path.
     """
-    return _u_of(partial(ConvNormReLU, dilation=2, bias=True), leaves, in_channels, width)
+    block = partial(ConvNormReLU, dilation=2, bias=True)
+    return _u_of(block, leaves, in_channels, width, Switches(gates, dual_attention))

@@ -10,7 +10,6 @@ like the originals, every stage rounds odd sizes up.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -21,8 +20,9 @@ from figureground.networks.blocks.frame import resize_logits
 from figureground.networks.blocks.switches import OFF, EncoderDecoder, Switches
 from figureground.networks.encoders.mit import VARIANTS, MiT, init_as_released, to_map, to_tokens
 from figureground.networks.encoders.mit_keys import our_tensors
+from figureground.networks.encoders.weights import IMAGENET, fill, local_weights
 from figureground.networks.registry import register
-from figureground.networks.transfer import TransferReport, read_tensors, transfer
+from figureground.networks.transfer import TransferReport, transfer
 
 _WIDTHS = {"mit_b0": 256, "mit_b1": 256}
 _WIDTH = 768
@@ -108,7 +108,7 @@ class SegFormer(EncoderDecoder):
 def mit_encoder(name: str, *, weights: str | None, **options: Any) -> MiT:
     """The MiT of that name; NetworkError names the nearest for an unknown one, or says which weights do not fit.
 
-    weights: None, or a safetensors file of a SegFormer or MiT under any published names.
+    weights: None, or a SegFormer or MiT under any published names: a safetensors file, a folder or "hub:owner/name".
     options: of `MiT`.
     """
     if name not in VARIANTS:
@@ -116,7 +116,8 @@ def mit_encoder(name: str, *, weights: str | None, **options: Any) -> MiT:
     widths, depths = VARIANTS[name]
     body = MiT(widths, depths, **options)
     if weights is not None:
-        _load_encoder(body, Path(weights))
+        # No published checkpoint has gates.
+        fill(body, _encoder_tensors(weights, name), source=weights, name=name, may_lack=lambda key: ".gate." in key)
     return body
 
 
@@ -125,17 +126,13 @@ def decoder_width_of(encoder: str) -> int:
     return _WIDTHS.get(encoder, _WIDTH)
 
 
-def _load_encoder(encoder: MiT, path: Path) -> None:
-    tensors = our_tensors(read_tensors(path))
+def _encoder_tensors(weights: str, name: str) -> dict[str, Tensor]:
+    hub = f"write encoder_weights: hub:nvidia/{name.replace('_', '-')}"
+    if weights.casefold() == IMAGENET:
+        raise NetworkError(f"timm has no weights of {name}", remedy=hub)
+    tensors = our_tensors(local_weights(weights, instead=f"give a local safetensors file, or {hub}"))
     prefix = "encoder."
-    own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-    report = transfer(encoder, own)
-    missing = [name for name in report.new if ".gate." not in name]  # which no published checkpoint has
-    if missing:
-        raise NetworkError(
-            f"{path} does not fit the encoder: {len(missing)} tensors are missing, first '{missing[0]}'",
-            remedy="use the weights of the same MiT variant",
-        )
+    return {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
 
 
 @register(
@@ -154,7 +151,17 @@ def _load_encoder(encoder: MiT, path: Path) -> None:
         "B4, ADE20K": ({"leaves": 150, "encoder": "mit_b4"}, 64_108_374),
         "B5, ADE20K": ({"leaves": 150, "encoder": "mit_b5"}, 84_708_694),
         "B0, Cityscapes": ({"leaves": 19}, 3_719_027),
+        "B1, Cityscapes": ({"leaves": 19, "encoder": "mit_b1"}, 13_682_131),
         "B2, Cityscapes": ({"leaves": 19, "encoder": "mit_b2"}, 27_361_235),
+        "B3, Cityscapes": ({"leaves": 19, "encoder": "mit_b3"}, 47_237_075),
+        "B4, Cityscapes": ({"leaves": 19, "encoder": "mit_b4"}, 64_007_635),
+        "B5, Cityscapes": ({"leaves": 19, "encoder": "mit_b5"}, 84_607_955),
+        "B0, two classes": ({"leaves": 2}, 3_714_658),
+        "B1, two classes": ({"leaves": 2, "encoder": "mit_b1"}, 13_677_762),
+        "B2, two classes": ({"leaves": 2, "encoder": "mit_b2"}, 27_348_162),
+        "B3, two classes": ({"leaves": 2, "encoder": "mit_b3"}, 47_224_002),
+        "B4, two classes": ({"leaves": 2, "encoder": "mit_b4"}, 63_994_562),
+        "B5, two classes": ({"leaves": 2, "encoder": "mit_b5"}, 84_594_882),
         "B0, depth": ({"in_channels": 4}, 3_714_401 + 32 * 49),
         "B0, mmsegmentation": ({"leaves": 19, "normalised_projections": True}, 3_720_051),
         "B5, mmsegmentation": ({"leaves": 150, "encoder": "mit_b5", "normalised_projections": True}, 82_008_406),
@@ -176,7 +183,8 @@ def segformer(
     """SegFormer: a hierarchical transformer encoder and a decoder of linear layers.
 
     encoder: "mit_b0" to "mit_b5".
-    encoder_weights: None, or a local safetensors file of a SegFormer or MiT under any published names.
+    encoder_weights: None, or a SegFormer or MiT under any published names: a local safetensors file, a folder with
+        ``model.safetensors``, or a repository such as "hub:nvidia/mit-b0".
     decoder_width: channels of the decoder; None for the paper's, 256 for B0 and B1 and 768 for the others, or for
         mmsegmentation's, 256 for all.
     normalised_projections: the decoder of mmsegmentation, for its checkpoints.

@@ -7,6 +7,7 @@ in the authors' Caffe model. The paper normalises local contrast of its input; h
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 from torch import Tensor, nn
@@ -14,8 +15,9 @@ from torch import Tensor, nn
 from figureground.networks.blocks.convolution import ConvNormReLU, he_normal
 from figureground.networks.blocks.frame import SegmentationNetwork
 from figureground.networks.blocks.unpooling import MirroredDecoder, max_pool
-from figureground.networks.blocks.vgg import VGG16, VGG16_DEPTHS
+from figureground.networks.blocks.vgg import VGG16, VGG16_DEPTHS, load_vgg16
 from figureground.networks.registry import register
+from figureground.networks.transfer import TransferReport
 
 
 class SegNet(SegmentationNetwork):
@@ -43,6 +45,13 @@ class SegNet(SegmentationNetwork):
             places.append(place)
         logits: Tensor = self.classify(self.decoder(x, before, places))
         return logits
+
+    def load_published(self, state: Mapping[str, Tensor]) -> TransferReport:
+        """Take over what fits of torchvision's or timm's ``vgg16`` or ``vgg16_bn``, or of our own names, in place.
+
+        Raises NetworkError when nothing fits, or the width is another.
+        """
+        return load_vgg16(self, "encoder", state)
 
 
 @register(

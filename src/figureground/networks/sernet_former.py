@@ -219,7 +219,7 @@ def sernet_former(
     """SERNet-Former: a ResNet with boosted stages, a dilated bridge and attention-fusion branches.
 
     encoder: name of a timm ResNet.
-    encoder_weights: None, "imagenet" (timm's hub) or a local safetensors file.
+    encoder_weights: None, "imagenet" (timm's hub), or a safetensors file, a folder or "hub:owner/name".
     output_stride: 8 as in the paper, or 16 for half of the multiply-adds.
     channels: of the bridge.
     width: channels of the shallow branch; the deep one has half.

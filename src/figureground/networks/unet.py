@@ -9,6 +9,7 @@ from __future__ import annotations
 from torch import nn
 
 from figureground.networks.blocks.convolution import ConvNormReLU, he_normal
+from figureground.networks.blocks.switches import Switches
 from figureground.networks.blocks.ushape import UShape
 from figureground.networks.registry import register
 
@@ -31,12 +32,16 @@ def double_convolution(inputs: int, outputs: int) -> nn.Sequential:
         "half width": ({"width": 32}, 7_763_041 + 2_944),
     },
 )
-def unet(*, leaves: int = 1, in_channels: int = 3, width: int = 64) -> UShape:
+def unet(
+    *, leaves: int = 1, in_channels: int = 3, width: int = 64, gates: str | None = None, dual_attention: bool = False
+) -> UShape:
     """U-Net: five levels of double convolutions, skips by concatenation.
 
     width: channels at full resolution; each level below has twice as many.
+    gates, dual_attention: see `blocks.switches`; the maps are those of the contracting path.
     """
     widths = [width * factor for factor in (1, 2, 4, 8, 16)]
     network = UShape(leaves, in_channels, widths, widths[-2::-1], double_convolution)
     he_normal(network.modules())
+    network.switch_on(Switches(gates, dual_attention))
     return network

@@ -90,7 +90,7 @@ def unet_timm(
     """U-Net over any timm encoder, as segmentation-models-pytorch builds it.
 
     encoder: name of a timm model with strides 2 to 32.
-    encoder_weights: None, "imagenet" (timm's hub) or a local safetensors file.
+    encoder_weights: None, "imagenet" (timm's hub), or a safetensors file, a folder or "hub:owner/name".
     widths: channels of the way up at strides 16, 8, 4, 2 and 1.
     gates, dual_attention, auxiliary: see `blocks.switches`.
     """

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from figureground.networks.blocks.frame import SegmentationNetwork
+from figureground.networks.blocks.switches import Switches, map_attention
 
 Block = Callable[[int, int], nn.Module]
 """(input channels, output channels) -> a module that keeps height and width."""
@@ -56,14 +57,19 @@ class UShape(SegmentationNetwork):
             Up(deep, skip, out, block) for deep, skip, out in zip(deeps, skips, up_widths, strict=True)
         )
         self.classify = nn.Conv2d(up_widths[-1], leaves, 1)
+        self.widths = list(widths)
+        self.attend: nn.Module = nn.Identity()
+
+    def switch_on(self, switches: Switches) -> None:
+        """Put what is switched on between the contracting path and the expanding one."""
+        self.attend = map_attention(self.widths, switches)
 
     def compute(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> logits (N, leaves, H, W)."""
-        x = self.stem(x)
-        skips = []
+        maps = [self.stem(x)]
         for down in self.downs:
-            skips.append(x)
-            x = down(F.max_pool2d(x, 2))
+            maps.append(down(F.max_pool2d(maps[-1], 2)))
+        *skips, x = self.attend(maps)
         for up in self.ups:
             x = up(x, skips.pop())
         logits: Tensor = self.classify(x)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from typing import cast
 
-import torch
 from torch import Tensor, nn
 
 from figureground.errors import NetworkError
+from figureground.networks.transfer import TransferReport, transfer
 
 VGG16_DEPTHS = (2, 2, 3, 3, 3)
 """Convolutions in each stage."""
+
+_CLASSIFIERS = (("classifier.0", "classifier.3"), ("pre_logits.fc1", "pre_logits.fc2"))
+"""The first two linear layers of torchvision's classifier and of timm's, where they are convolutions already."""
 
 Layer = Callable[[int, int], nn.Module]
 """(input channels, output channels) -> one convolution with what follows it."""
@@ -39,27 +43,61 @@ class VGG16(nn.Module):
             convolutions = [layer(inputs, outputs), *(layer(outputs, outputs) for _ in range(depth - 1))]
             self.stages.append(nn.Sequential(*convolutions))
 
-    def load_torchvision(self, state: Mapping[str, Tensor]) -> None:
-        """Copy the ``features.*`` tensors of torchvision's ``vgg16`` (or ``vgg16_bn``), which come in the same order.
 
-        A first convolution that also sees depth keeps zeros for the channels the photos did not have.
-        Raises NetworkError when the tensors do not fit.
-        """
-        theirs = [tensor for key, tensor in state.items() if key.startswith("features.")]
-        ours = list(self.state_dict().items())
-        if len(ours) != len(theirs):
-            raise NetworkError(
-                f"{len(theirs)} feature tensors do not fill a trunk of {len(ours)}",
-                remedy="use vgg16 for a trunk without batch normalisation and vgg16_bn for one with it",
-            )
-        with torch.no_grad():
-            for index, ((key, mine), given) in enumerate(zip(ours, theirs, strict=True)):
-                if index == 0 and given.ndim == mine.ndim and given.shape[1] < mine.shape[1]:
-                    mine.zero_()
-                    mine = mine[:, : given.shape[1]]
-                if mine.shape != given.shape:
-                    raise NetworkError(
-                        f"{key} has shape {tuple(mine.shape)}, the weights have {tuple(given.shape)}",
-                        remedy="load VGG-16 weights into the full width (width=64)",
-                    )
-                mine.copy_(given)
+def load_vgg16(
+    network: nn.Module, trunk: str, state: Mapping[str, Tensor], classifier: Sequence[str] = ()
+) -> TransferReport:
+    """Copy what fits of a checkpoint into a network in place: torchvision's or timm's VGG-16, or our own names.
+
+    trunk: the name of the network's `VGG16`.
+    classifier: the convolutions of the network that the first two linear layers of theirs become, or none.
+
+    Raises NetworkError when nothing fits, and for a VGG-16 of another width or one that is normalised where the network
+    is not.
+    """
+    if "features.0.weight" not in state:
+        return transfer(network, state)
+    body = cast("VGG16", network.get_submodule(trunk))
+    width, batch_norm = len(state["features.0.weight"]), "features.1.running_mean" in state
+    if width != body.widths[0]:
+        raise NetworkError(
+            f"a VGG-16 of width {width} does not fit one of {body.widths[0]}", remedy=f"set width: {width}"
+        )
+    if batch_norm and not any(isinstance(module, nn.BatchNorm2d) for module in body.modules()):
+        raise NetworkError(
+            "a VGG-16 with batch normalisation does not fit one without", remedy="use torchvision's vgg16"
+        )
+    names = {theirs: f"{trunk}.{ours}" for theirs, ours in _names_in_torchvision(batch_norm=batch_norm).items()}
+    for theirs in _CLASSIFIERS:
+        names |= dict(zip(theirs, classifier, strict=False))
+    return transfer(network, _renamed(state, names, network.state_dict()))
+
+
+def _renamed(state: Mapping[str, Tensor], names: Mapping[str, str], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors under our names, those of linear layers in the shape of the convolutions that they become."""
+    tensors = {}
+    for key, tensor in state.items():
+        layer, _, end = key.rpartition(".")
+        ours = f"{names.get(layer, layer)}.{end}"
+        mine = wanted.get(ours)
+        if mine is None:
+            tensors[key] = tensor
+        else:
+            linear = tensor.ndim == 2 and tensor.numel() == mine.numel()
+            tensors[ours] = tensor.reshape(mine.shape) if linear else tensor
+    return tensors
+
+
+def _names_in_torchvision(*, batch_norm: bool) -> dict[str, str]:
+    """The layers with weights of torchvision's ``vgg16``, or ``vgg16_bn``, -> those of a `VGG16`.
+
+    The first lacks nothing but the normalisation, so it also fits a trunk that has it.
+    """
+    names, index = {}, 0
+    for stage, depth in enumerate(VGG16_DEPTHS):
+        for place in range(depth):
+            for part in range(1 + batch_norm):
+                names[f"features.{index + part}"] = f"stages.{stage}.{place}.{part}"
+            index += 2 + batch_norm
+        index += 1  # the pool
+    return names

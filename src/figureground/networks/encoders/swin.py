@@ -9,20 +9,16 @@ where one window covers the map of its nominal image size, so it agrees where al
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
-import timm
 import torch
 import torch.nn.functional as F
 from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
-from figureground.errors import NetworkError
 from figureground.networks.blocks.frame import whole_multiple
-from figureground.networks.encoders.timm_encoder import IMAGENET
+from figureground.networks.encoders.weights import IMAGENET, fill, imagenet_weights, local_weights
 from figureground.networks.published.swin_names import our_tensors
-from figureground.networks.transfer import read_tensors, transfer
 
 _APART = -100.0
 """Added to the attention of pixels in different regions; the originals' value, which leaves a share of exp(-100)."""
@@ -271,8 +267,9 @@ def _init_linear(module: nn.Module) -> None:
 def swin_encoder(name: str, *, in_channels: int, weights: str | None, drop_path: float) -> Swin:
     """The Swin of `VARIANTS` called ``name``.
 
-    weights: None for random values, "imagenet" for timm's (from its hub), or a safetensors file under the names of
-        ``transformers``, timm or the authors. The norms of the maps may be missing there: classifiers lack them.
+    weights: None for random values, "imagenet" for timm's (from its hub), or a safetensors file, a folder or
+        "hub:owner/name" under the names of ``transformers``, timm or the authors. The norms of the maps may be missing
+        there: classifiers lack them.
 
     Raises NetworkError for weights that do not fit.
     """
@@ -282,13 +279,8 @@ def swin_encoder(name: str, *, in_channels: int, weights: str | None, drop_path:
         return encoder
     if weights == IMAGENET:
         known_as = f"{name.removesuffix('_window7')}_patch4_window{variant.window}_{32 * variant.window}"
-        state = timm.create_model(known_as, pretrained=True).state_dict()
+        state = imagenet_weights(known_as)
     else:
-        state = read_tensors(Path(weights))
-    missing = [tensor for tensor in transfer(encoder, our_tensors(state)).new if not tensor.startswith("norms.")]
-    if missing:
-        raise NetworkError(
-            f"{weights} does not fit the encoder: {len(missing)} tensors are missing, first '{missing[0]}'",
-            remedy=f"use the weights of {name}",
-        )
+        state = local_weights(weights, instead="give a local safetensors file, or write 'imagenet'")
+    fill(encoder, our_tensors(state), source=weights, name=name, may_lack=lambda key: key.startswith("norms."))
     return encoder

@@ -1,25 +1,30 @@
 """Any timm backbone as an encoder that gives one feature map per stride.
 
 timm supplies the architecture and, through its hub, the ImageNet weights; a local safetensors file of the same key
-names takes their place where the hub cannot be reached.
+names takes their place where the hub cannot be reached. An encoder is tried on the meta device when it is built, so
+that one whose maps have other sizes than its strides say is refused before it is trained.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import timm
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
+from torch.func import functional_call
 
 from figureground.errors import NetworkError, suggest
+from figureground.networks.encoders.weights import IMAGENET, fill, imagenet_weights, local_weights
 from figureground.networks.transfer import transfer
 
-IMAGENET = "imagenet"
+_TRIED = (256, 384)
+"""Height and width of the image on which an encoder is tried: whole multiples of all strides, but of no square."""
+_REMEDY = "use an encoder for images of any size that pads its convolutions, such as resnet34"
+_MEASURED: dict[str, list[tuple[int, int]] | str] = {}
+"""Encoders that have been tried -> the sizes of their maps, or the error."""
 
 
 class TimmEncoder(nn.Module):
@@ -29,14 +34,15 @@ class TimmEncoder(nn.Module):
         name: a timm model name with `features_only` support.
         in_channels: channels of the image; pretrained weights of 3 start with zeros for those after them, so that
             depth beside the colours changes nothing at first.
-        weights: `"imagenet"` fetches timm's pretrained weights, a path reads a safetensors file with timm's key
-            names, `None` starts from random values.
+        weights: `"imagenet"` fetches timm's pretrained weights; a safetensors file, a folder with `model.safetensors`
+            or `"hub:owner/name"` is read under timm's key names; `None` starts from random values.
         levels: how many strides are used, each twice the last, counted from the finest one; `None` for all the
             encoder has, whatever they are.
         options: further arguments of `timm.create_model`, such as `output_stride=16`.
 
     Raises:
-        NetworkError: for an unknown name, an encoder without these strides, or weights that do not fit.
+        NetworkError: for an unknown name, an encoder without these strides or for images of one size only, and for
+            weights that cannot be fetched or do not fit.
     """
 
     def __init__(
@@ -67,11 +73,13 @@ class TimmEncoder(nn.Module):
                 f"the strides of encoder '{name}' are {self.strides}",
                 remedy="use an encoder that halves the map at every level, such as resnet34",
             )
+        _check_maps(self, name, in_channels, options)
         if weights == IMAGENET:
-            pretrained = timm.create_model(name, features_only=True, pretrained=True, **options)
-            transfer(self.body, pretrained.state_dict())
+            transfer(self.body, imagenet_weights(name, features_only=True, **options))
         elif weights is not None:
-            _load_local(self.body, Path(str(weights)))
+            instead = "run scripts/encoder_weights.py, or use 'imagenet'"
+            tensors = _under_names_of(self.body, local_weights(weights, instead=instead))
+            fill(self.body, tensors, source=weights, name=name)
 
     def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
         """(N, C, H, W) -> maps of shape (N, channels[i], H / strides[i], W / strides[i])."""
@@ -95,23 +103,44 @@ def halving_encoder(name: str, *, in_channels: int, weights: str | None) -> Timm
     return encoder
 
 
-def _load_local(body: nn.Module, path: Path) -> None:
-    if not path.is_file():
-        raise NetworkError(f"no encoder weights at {path}", remedy="run scripts/encoder_weights.py, or use 'imagenet'")
-    try:
-        state = load_file(path)
-    except SafetensorError as error:
+def _under_names_of(body: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of the whole timm model, whose stages some of timm's encoders call stages_0 and not stages.0."""
+    tensors = dict(state)
+    for child, _ in body.named_children():
+        theirs = f"{child.replace('_', '.')}."
+        for key in [key for key in state if "_" in child and key.startswith(theirs)]:
+            tensors[f"{child}.{key.removeprefix(theirs)}"] = tensors.pop(key)
+    return tensors
+
+
+def _check_maps(encoder: TimmEncoder, name: str, in_channels: int, options: Mapping[str, Any]) -> None:
+    """Raise NetworkError when the maps of an image do not have the sizes that the strides promise."""
+    key = f"{name} {in_channels} {sorted(options.items())}"
+    if key not in _MEASURED:
+        _MEASURED[key] = _sizes(encoder.body, in_channels)
+    found = _MEASURED[key]
+    if isinstance(found, str):
         raise NetworkError(
-            f"{path} is no safetensors file: {error}", remedy="run scripts/encoder_weights.py"
-        ) from error
-    # The count of batches is no weight, and PyTorch's older files lack it.
-    wanted = {key: value for key, value in body.state_dict().items() if not key.endswith("num_batches_tracked")}
-    held = {key: state[key] for key in wanted if key in state}
-    misfit = transfer(body, held).new if held else tuple(wanted)
-    if misfit:
-        key = misfit[0]
-        found = tuple(state[key].shape) if key in state else "missing"
-        raise NetworkError(
-            f"{path} does not fit the encoder: {key!r} is {found}, not {tuple(wanted[key].shape)}",
-            remedy="use the weights of the same timm model",
+            f"encoder '{name}' does not take an image of {_TRIED[0]}x{_TRIED[1]} pixels: {found}", remedy=_REMEDY
         )
+    expected = [(_TRIED[0] // stride, _TRIED[1] // stride) for stride in encoder.strides]
+    if found != expected:
+        raise NetworkError(
+            f"the strides of encoder '{name}' should be {encoder.strides}, but its maps of an image of "
+            f"{_TRIED[0]}x{_TRIED[1]} pixels are " + ", ".join(f"{height}x{width}" for height, width in found),
+            remedy=_REMEDY,
+        )
+
+
+def _sizes(body: nn.Module, in_channels: int) -> list[tuple[int, int]] | str:
+    """Heights and widths of the maps of one image, on the meta device, or why there are none."""
+    weightless = {key: tensor.to("meta") for key, tensor in (*body.named_parameters(), *body.named_buffers())}
+    training = body.training
+    try:
+        with torch.no_grad():
+            maps = functional_call(body.eval(), weightless, torch.empty(1, in_channels, *_TRIED, device="meta"))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        return str(error).rstrip(".") or type(error).__name__
+    finally:
+        body.train(training)
+    return [(int(x.shape[-2]), int(x.shape[-1])) for x in maps]
