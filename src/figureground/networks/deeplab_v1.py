@@ -7,13 +7,14 @@ The dense CRF that the paper applies afterwards is a refinement of its own, not 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from figureground.networks.blocks.convolution import he_normal
-from figureground.networks.blocks.frame import SegmentationNetwork, resize_logits
+from figureground.networks.blocks.frame import resize_logits
+from figureground.networks.blocks.switches import EncoderDecoder, Switches
 from figureground.networks.blocks.vgg import VGG16, ConvReLU, load_vgg16
 from figureground.networks.registry import register
 from figureground.networks.transfer import TransferReport
@@ -21,14 +22,14 @@ from figureground.networks.transfer import TransferReport
 _POOL_STRIDES = (2, 2, 2, 1, 1)
 
 
-class DeepLabV1(SegmentationNetwork):
+class DeepLabV1(EncoderDecoder):
     """Dilated VGG-16; logits at stride 8 are upsampled bilinearly, so any size fits without padding.
 
     width: channels of the first stage; fc6 and fc7 have 16 times as many.
     average_pool: smooth pool5 by a 3x3 mean, as the released LargeFOV does.
     """
 
-    def __init__(self, leaves: int, in_channels: int, width: int, average_pool: bool) -> None:
+    def __init__(self, leaves: int, in_channels: int, width: int, average_pool: bool, auxiliary: bool = False) -> None:
         super().__init__(multiple=1, least=8)
         self.trunk = VGG16(in_channels, width, ConvReLU)
         self.trunk.stages[4] = nn.Sequential(
@@ -41,16 +42,22 @@ class DeepLabV1(SegmentationNetwork):
         self.fc8 = nn.Conv2d(hidden, leaves, 1)
         he_normal(self.modules())
         nn.init.normal_(self.fc8.weight, std=0.01)
+        self.switch_on(Switches(auxiliary=auxiliary), leaves, reads=(), encoded=self.trunk.widths)
 
-    def compute(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> logits (N, leaves, H, W)."""
-        size = x.shape[-2:]
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """(N, C, H, W) -> the maps after each pooling."""
+        maps = []
         for stage, stride in zip(self.trunk.stages, _POOL_STRIDES, strict=True):
             x = F.max_pool2d(stage(x), 3, stride, padding=1)
-        x = self.smooth(x)
+            maps.append(x)
+        return maps
+
+    def decode(self, maps: Sequence[Tensor], x: Tensor) -> Tensor:
+        """The maps after each pooling of the image ``x`` -> logits (N, leaves, H, W)."""
+        deep = self.smooth(maps[-1])
         for layer in (self.fc6, self.fc7):
-            x = F.dropout(F.relu(layer(x)), 0.5, self.training)
-        return resize_logits(self.fc8(x), size)
+            deep = F.dropout(F.relu(layer(deep)), 0.5, self.training)
+        return resize_logits(self.fc8(deep), x.shape[-2:])
 
     def load_published(self, state: Mapping[str, Tensor]) -> TransferReport:
         """Take over what fits of torchvision's or timm's ``vgg16``, or of our own names, in place.
@@ -76,9 +83,13 @@ class DeepLabV1(SegmentationNetwork):
         "as released": ({"leaves": 21, "average_pool": True}, 20_505_429),
     },
 )
-def deeplab_v1(*, leaves: int = 1, in_channels: int = 3, width: int = 64, average_pool: bool = False) -> DeepLabV1:
+def deeplab_v1(
+    *, leaves: int = 1, in_channels: int = 3, width: int = 64, average_pool: bool = False, auxiliary: bool = False
+) -> DeepLabV1:
     """DeepLab v1 LargeFOV: VGG-16 at stride 8, fc6 a 3x3 convolution dilated 12 times.
 
-    The options are those of `DeepLabV1`.
+    auxiliary: see `blocks.switches`; the map is that after the fourth pooling.
+
+    The other options are those of `DeepLabV1`.
     """
-    return DeepLabV1(leaves, in_channels, width, average_pool)
+    return DeepLabV1(leaves, in_channels, width, average_pool, auxiliary)

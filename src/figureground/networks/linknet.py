@@ -19,8 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from figureground.networks.blocks.convolution import ConvNormReLU, he_normal
-from figureground.networks.blocks.frame import SegmentationNetwork
-from figureground.networks.blocks.switches import OFF, EncoderDecoder, Switches, map_attention
+from figureground.networks.blocks.switches import OFF, EncoderDecoder, Switches
 from figureground.networks.encoders import TimmEncoder
 from figureground.networks.encoders.timm_encoder import halving_encoder
 from figureground.networks.published.smp_names import LINKNET
@@ -131,7 +130,7 @@ class _ResidualDown(nn.Module):
         return out
 
 
-class FullResolutionLinkNet(SegmentationNetwork):
+class FullResolutionLinkNet(EncoderDecoder):
     """HumanSegmentation's LinkNet: a stem at full resolution, four strides, three links; padded to a multiple of 16.
 
     width: channels of the stem (64 in the original), a multiple of 4.
@@ -147,15 +146,19 @@ class FullResolutionLinkNet(SegmentationNetwork):
         )
         self.finish = nn.Sequential(ConvNormReLU(width, width // 2, bias=True), nn.Conv2d(width // 2, leaves, 1))
         he_normal(self.modules())
-        self.attend = map_attention(widths[1:], switches)
+        self.switch_on(switches, leaves, reads=widths[1:], encoded=widths[1:])
 
-    def compute(self, x: Tensor) -> Tensor:
-        """(N, C, H, W), sides multiples of 16 -> logits (N, leaves, H, W)."""
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """(N, C, H, W), sides multiples of 16 -> the maps of the four strides, finest first."""
         x = self.stem(x)
         maps = []
         for down in self.downs:
             x = down(x)
             maps.append(x)
+        return maps
+
+    def decode(self, maps: Sequence[Tensor], x: Tensor) -> Tensor:
+        """The maps of the four strides -> logits (N, leaves, H, W)."""
         *skips, x = self.attend(maps)
         x = self.ups[0](x)
         for up, skip in zip(self.ups[1:], reversed(skips), strict=True):
@@ -239,11 +242,17 @@ def linknet_timm(
     reduced={"width": 8},
 )
 def linknet_humanseg(
-    *, leaves: int = 1, in_channels: int = 3, width: int = 64, gates: str | None = None, dual_attention: bool = False
+    *,
+    leaves: int = 1,
+    in_channels: int = 3,
+    width: int = 64,
+    gates: str | None = None,
+    dual_attention: bool = False,
+    auxiliary: bool = False,
 ) -> FullResolutionLinkNet:
     """HumanSegmentation's LinkNet, which starts at full resolution.
 
     width: as of `FullResolutionLinkNet`.
-    gates, dual_attention: see `blocks.switches`; the maps are those of the four strides.
+    gates, dual_attention, auxiliary: see `blocks.switches`; the maps are those of the four strides.
     """
-    return FullResolutionLinkNet(leaves, in_channels, width, Switches(gates, dual_attention))
+    return FullResolutionLinkNet(leaves, in_channels, width, Switches(gates, dual_attention, auxiliary))

@@ -25,7 +25,7 @@ def _u_of(block: Block, leaves: int, in_channels: int, width: int, switches: Swi
     widths = [width * factor for factor in _LEVELS]
     network = UShape(leaves, in_channels, widths, widths[-2::-1], block)
     he_normal(network.modules())
-    network.switch_on(switches)
+    network.switched(switches, leaves)
     return network
 
 
@@ -40,18 +40,24 @@ def _u_of(block: Block, leaves: int, in_channels: int, width: int, switches: Swi
     counts={"grey": ({"in_channels": 1}, 5_997_681)},
 )
 def sdunet(
-    *, leaves: int = 1, in_channels: int = 3, width: int = 64, gates: str | None = None, dual_attention: bool = False
+    *,
+    leaves: int = 1,
+    in_channels: int = 3,
+    width: int = 64,
+    gates: str | None = None,
+    dual_attention: bool = False,
+    auxiliary: bool = False,
 ) -> UShape:
     """SDU-Net: U-Net of stacked-dilation blocks, rates 3, 6, 9 and 12.
 
     width: channels at full resolution, a multiple of 16. At the bottom the widest link reaches 30 cells to each side,
     so images of 256 pixels and more use it best.
-    gates, dual_attention: see `blocks.switches`; the maps are those of the contracting path.
+    gates, dual_attention, auxiliary: see `blocks.switches`; the maps are those of the contracting path.
     """
     widths = [width * factor for factor in (1, 2, 4, 8, 8)]
     network = UShape(leaves, in_channels, widths, [width * factor for factor in (4, 2, 1, 1)], StackedDilation)
     he_normal(network.modules())
-    network.switch_on(Switches(gates, dual_attention))
+    network.switched(Switches(gates, dual_attention, auxiliary), leaves)
     return network
 
 
@@ -65,14 +71,20 @@ def sdunet(
     reduced={"width": 16},
 )
 def sdunet_wide(
-    *, leaves: int = 1, in_channels: int = 3, width: int = 64, gates: str | None = None, dual_attention: bool = False
+    *,
+    leaves: int = 1,
+    in_channels: int = 3,
+    width: int = 64,
+    gates: str | None = None,
+    dual_attention: bool = False,
+    auxiliary: bool = False,
 ) -> UShape:
     """SDU-Net's blocks in U-Net's widths, which double down to the bottom.
 
     width: channels at full resolution, a multiple of 16.
-    gates, dual_attention: see `blocks.switches`; the maps are those of the contracting path.
+    gates, dual_attention, auxiliary: see `blocks.switches`; the maps are those of the contracting path.
     """
-    return _u_of(StackedDilation, leaves, in_channels, width, Switches(gates, dual_attention))
+    return _u_of(StackedDilation, leaves, in_channels, width, Switches(gates, dual_attention, auxiliary))
 
 
 @register(
@@ -85,12 +97,18 @@ def sdunet_wide(
     reduced={"width": 8},
 )
 def sdunet_humanseg(
-    *, leaves: int = 1, in_channels: int = 3, width: int = 64, gates: str | None = None, dual_attention: bool = False
+    *,
+    leaves: int = 1,
+    in_channels: int = 3,
+    width: int = 64,
+    gates: str | None = None,
+    dual_attention: bool = False,
+    auxiliary: bool = False,
 ) -> UShape:
     """HumanSegmentation's SDU-Net: U-Net with one convolution per level, dilated twice.
 
     width: channels at full resolution.
-    gates, dual_attention: see `blocks.switches`; the maps are those of the contracting path.
+    gates, dual_attention, auxiliary: see `blocks.switches`; the maps are those of the contracting path.
     """
     block = partial(ConvNormReLU, dilation=2, bias=True)
-    return _u_of(block, leaves, in_channels, width, Switches(gates, dual_attention))
+    return _u_of(block, leaves, in_channels, width, Switches(gates, dual_attention, auxiliary))

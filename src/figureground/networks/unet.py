@@ -33,15 +33,21 @@ def double_convolution(inputs: int, outputs: int) -> nn.Sequential:
     },
 )
 def unet(
-    *, leaves: int = 1, in_channels: int = 3, width: int = 64, gates: str | None = None, dual_attention: bool = False
+    *,
+    leaves: int = 1,
+    in_channels: int = 3,
+    width: int = 64,
+    gates: str | None = None,
+    dual_attention: bool = False,
+    auxiliary: bool = False,
 ) -> UShape:
     """U-Net: five levels of double convolutions, skips by concatenation.
 
     width: channels at full resolution; each level below has twice as many.
-    gates, dual_attention: see `blocks.switches`; the maps are those of the contracting path.
+    gates, dual_attention, auxiliary: see `blocks.switches`; the maps are those of the contracting path.
     """
     widths = [width * factor for factor in (1, 2, 4, 8, 16)]
     network = UShape(leaves, in_channels, widths, widths[-2::-1], double_convolution)
     he_normal(network.modules())
-    network.switch_on(Switches(gates, dual_attention))
+    network.switched(Switches(gates, dual_attention, auxiliary), leaves)
     return network

@@ -69,22 +69,25 @@ def map_attention(channels: Sequence[int], switches: Switches) -> nn.Module:
 class EncoderDecoder(SegmentationNetwork):
     """An encoder, and a decoder that reads its maps; the switches apply.
 
-    A subclass sets `encoder`, writes `decode`, in which it gives the maps it reads to `attend`, and at the end of its
-    ``__init__`` calls `switch_on`.
+    A subclass sets `encoder` or writes `encode`, writes `decode`, in which it gives the maps it reads to `attend`, and
+    at the end of its ``__init__`` calls `switch_on`.
     """
 
     encoder: nn.Module
     attend: nn.Module
     auxiliary: nn.Module | None
 
-    def switch_on(self, switches: Switches, leaves: int, *, reads: Sequence[int]) -> None:
+    def switch_on(
+        self, switches: Switches, leaves: int, *, reads: Sequence[int], encoded: Sequence[int] | None = None
+    ) -> None:
         """Add the modules that are switched on.
 
         reads: channels of the maps that the decoder reads, finest first.
+        encoded: channels of the maps that `encode` gives; None for those of `encoder`.
         """
         self.attend = map_attention(reads, switches)
-        inner: int = self.encoder.channels[-2]  # type: ignore[index, assignment]
-        self.auxiliary = AuxiliaryHead(inner, leaves) if switches.auxiliary else None
+        channels: Sequence[int] = self.encoder.channels if encoded is None else encoded  # type: ignore[assignment]
+        self.auxiliary = AuxiliaryHead(channels[-2], leaves) if switches.auxiliary else None
 
     @abstractmethod
     def decode(self, maps: Sequence[Tensor], x: Tensor) -> Tensor:

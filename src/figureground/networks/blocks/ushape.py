@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from figureground.networks.blocks.frame import SegmentationNetwork
-from figureground.networks.blocks.switches import Switches, map_attention
+from figureground.networks.blocks.switches import OFF, EncoderDecoder, Switches
 
 Block = Callable[[int, int], nn.Module]
 """(input channels, output channels) -> a module that keeps height and width."""
@@ -37,7 +36,7 @@ class Up(nn.Module):
         return out
 
 
-class UShape(SegmentationNetwork):
+class UShape(EncoderDecoder):
     """U-Net skeleton over ``block``.
 
     widths: channels of the contracting path, from full resolution down; the last is the bottom.
@@ -58,17 +57,21 @@ class UShape(SegmentationNetwork):
         )
         self.classify = nn.Conv2d(up_widths[-1], leaves, 1)
         self.widths = list(widths)
-        self.attend: nn.Module = nn.Identity()
+        self.switched(OFF, leaves)
 
-    def switch_on(self, switches: Switches) -> None:
+    def switched(self, switches: Switches, leaves: int) -> None:
         """Put what is switched on between the contracting path and the expanding one."""
-        self.attend = map_attention(self.widths, switches)
+        self.switch_on(switches, leaves, reads=self.widths, encoded=self.widths)
 
-    def compute(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> logits (N, leaves, H, W)."""
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """(N, C, H, W) -> the maps of the contracting path, finest first."""
         maps = [self.stem(x)]
         for down in self.downs:
             maps.append(down(F.max_pool2d(maps[-1], 2)))
+        return maps
+
+    def decode(self, maps: Sequence[Tensor], x: Tensor) -> Tensor:
+        """The maps of the contracting path -> logits (N, leaves, H, W)."""
         *skips, x = self.attend(maps)
         for up in self.ups:
             x = up(x, skips.pop())
