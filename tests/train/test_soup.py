@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +19,8 @@ from figureground.errors import NetworkError, RecipeError
 from figureground.labels import LabelTree
 from figureground.train import Recipe, callbacks, run, soup
 from figureground.train.weights import save_weights
+
+CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"
 
 
 def network(seed, channels=3):
@@ -136,14 +139,27 @@ def test_equal_shapes_that_mean_other_things(tmp_path, recipe, key):
 
 def test_trainings_of_one_network_may_differ(tmp_path):
     tree = LabelTree.find("person").to_dict()
+    options = {"drop_path": 0.1, "encoder_weights": "encoder.safetensors"}
     for number, values in enumerate(
         (
-            {"labels": "person", "network": {"name": "pyramid", "options": {"drop_path": 0.1}}, "seed": 1},
+            {
+                "labels": "person",
+                "network": {"name": "pyramid", "options": {"drop_path": 0.1, "encoder_weights": "e"}},
+                "seed": 1,
+            },
             {"labels": tree, "network": {"name": "pyramid", "weights": "a.safetensors"}, "head": {"name": "leaves"}},
         )
     ):
         save_weights(network(1), tmp_path / f"{number}.safetensors", recipe=yaml.safe_dump(values))
     soup([tmp_path / "0.safetensors", tmp_path / "1.safetensors"], tmp_path / "soup")
+
+
+@pytest.mark.parametrize("names", [("person-1", "person-2", "person"), ("person-fast-1", "person-fast")])
+def test_the_stages_of_the_shipped_networks_can_be_averaged(tmp_path, names):
+    """As the commands on their cards do; a first stage began with an encoder's weights, a later one with a stage's."""
+    assert (
+        soup([CHECKPOINTS / f"{name}.safetensors" for name in names], tmp_path / "soup") / "best.safetensors"
+    ).is_file()
 
 
 def test_the_folder_tells_what_is_in_it(runs, tmp_path):

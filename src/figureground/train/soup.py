@@ -23,6 +23,7 @@ from figureground import images
 from figureground.checks import ArgumentError
 from figureground.errors import LabelError, NetworkError, RecipeError
 from figureground.labels import LabelTree
+from figureground.networks.registry import without_weights
 
 BEST = "best.safetensors"
 NOTE = "soup.json"
@@ -156,7 +157,8 @@ def _meaning(recipe: str) -> dict[str, Any]:
     for section, defaults in _DEFAULTS.items():
         given = values.get(section) or {}
         found.update({f"{section}.{key}": given.get(key, default) for key, default in defaults.items()})
-    options = found["network.options"] or {}
+    # Where the encoder began is no part of what the weights have become.
+    options = without_weights(str(found["network.name"]), found["network.options"] or {})
     found["network.options"] = {key: value for key, value in options.items() if not key.startswith(_TRAINING_ALONE)}
     return found
 
