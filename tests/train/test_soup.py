@@ -144,7 +144,7 @@ def test_trainings_of_one_network_may_differ(tmp_path):
         (
             {
                 "labels": "person",
-                "network": {"name": "pyramid", "options": {"drop_path": 0.1, "encoder_weights": "e"}},
+                "network": {"name": "pyramid", "options": options},
                 "seed": 1,
             },
             {"labels": tree, "network": {"name": "pyramid", "weights": "a.safetensors"}, "head": {"name": "leaves"}},
