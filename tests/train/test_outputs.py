@@ -74,6 +74,26 @@ def test_each_auxiliary_output_may_have_its_own_weight(values, recipe_file, tmp_
     assert found[0.5, 2.0] == pytest.approx(0.5 * first + 2 * second, rel=1e-3)
 
 
+def test_the_weight_of_auxiliary_outputs_may_fall_to_nothing(values, recipe_file, tmp_path):
+    still = {**values, "network": WITH_AUXILIARY, "optimize": {"learning_rate": 1e-12, "schedule": "constant"}}
+    still["schedule"] = {**values["schedule"], "epochs": 2}
+    logged = {}
+    for decay in (False, True):
+        changes = {**still, "aux_weight": 0.4, "aux_decay": decay}
+        folder = run(recipe_file(changes), output=tmp_path / str(decay))
+        with (folder / "metrics.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        logged[decay] = [float(row["value"]) for row in rows if row["name"] == "train/auxiliary"]
+    found = [fallen / whole for fallen, whole in zip(logged[True], logged[False], strict=True)]
+    # Six steps see 6, 5 ... 1 sixths of the weight; each epoch logs the mean over its three.
+    assert found == pytest.approx([5 / 6, 2 / 6], abs=0.03)
+
+
+def test_there_is_nothing_to_fall_without_auxiliary_outputs(values, recipe_file):
+    with pytest.raises(RecipeError, match="aux_decay lets aux_weight fall, which is 0: give aux_weight"):
+        recipe_of(values, recipe_file, aux_decay=True)
+
+
 def test_weights_of_auxiliary_outputs_are_as_many_as_these(values, recipe_file):
     recipe = recipe_of(values, recipe_file, network=WITH_AUXILIARY, aux_weight=[1.0, 0.4])
     with pytest.raises(RecipeError, match=r"aux_weight has 2 numbers, and the network 1 aux.*; give one number"):

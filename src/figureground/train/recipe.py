@@ -54,6 +54,8 @@ class Recipe(Strict):
     losses: tuple[Loss, ...] = Field(min_length=1)
     aux_weight: AuxWeight = 0.0
     """How much the losses of leaf logits count on the network's auxiliary outputs, all or each; 0: not computed."""
+    aux_decay: bool = False
+    """Let that weight fall in a straight line, to 0 at the end of the training."""
     distill: Distill | None = None
     critic: CriticSpec | None = None
     augment: Augment = Augment()
@@ -78,6 +80,8 @@ class Recipe(Strict):
             raise ValueError("augment.paste takes people from sources of kind 'pairs', and there is none")
         if not (self.distill or any(loss.weight or loss.ramp_from for loss in self.losses)):
             raise ValueError("every loss has the weight 0")
+        if self.aux_decay and not self.aux_weight:
+            raise ValueError("aux_decay lets aux_weight fall, which is 0: give aux_weight, or leave aux_decay away")
         _check_depth(self.depth, self.data.sources)
         if self.depth is not None and self.augment.paste:
             raise ValueError("augment.paste puts people into photos whose depth knows nothing of them: leave one away")

@@ -162,8 +162,9 @@ class SegmentationTask(L.LightningModule):
         """The losses of leaf logits on what only training computes, each head's times its weight, summed."""
         image, target = batch
         terms = [term for term in self.terms if term.output == "logits"]
+        left = 1.0 - progress if self.recipe.aux_decay else 1.0
         values = [
-            weight * term.spec.weight_at(progress) * term({"logits": logits}, target, image)
+            left * weight * term.spec.weight_at(progress) * term({"logits": logits}, target, image)
             for weight, logits in zip(weights_of_heads(self.recipe.aux_weight, len(heads)), heads, strict=True)
             for term in terms
         ]
