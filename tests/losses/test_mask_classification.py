@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from transformers.models.maskformer.modeling_maskformer import MaskFormerHungarianMatcher, MaskFormerLoss
 
+from figureground.errors import RecipeError
 from figureground.labels import Label, LabelTree
 from figureground.losses import IGNORE, LOSSES, mask_classification
 from figureground.losses.mask_classification import _costs, _segments, _Weights
@@ -170,3 +171,10 @@ def test_half_precision_and_nonsense_do_not_stop_it():
 
 def test_a_recipe_can_name_it():
     assert LOSSES["mask_classification"] is mask_classification
+
+
+def test_more_classes_in_a_photo_than_queries_are_told():
+    target = torch.tensor([[[1, 1], [1, 1]], [[1, 2], [3, 3]]])
+    with pytest.raises(RecipeError, match=r"shows 3 classes, but the network has 2 queries; .*queries to at least 3"):
+        mask_classification(random_queries(1, 2, 2, 3, (2, 2)), target, labels=THREE)
+    assert mask_classification(random_queries(1, 1, 2, 3, (2, 2)), target[:1], labels=THREE).isfinite()

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from figureground.errors import RecipeError
 from figureground.labels import LabelTree
 from figureground.losses.background import IGNORE
 
@@ -138,7 +139,8 @@ def _mask_losses(logits: Tensor, wanted: Tensor, counted: Tensor) -> tuple[Tenso
 def _match(classes: Tensor, masks: Tensor, segments: _Segments, weights: _Weights) -> tuple[Tensor, Tensor, Tensor]:
     """Numbers of image, query and class, (S,) int64 each, of all segments of the batch.
 
-    The costs are computed at the size of the masks; a cost that is no number is the highest there is.
+    The costs are computed at the size of the masks; a cost that is no number is the highest there is. RecipeError for
+    an image with more segments than queries.
     """
     present = segments.present.cpu()
     costs = _costs(classes, masks, segments, weights)
@@ -147,6 +149,11 @@ def _match(classes: Tensor, masks: Tensor, segments: _Segments, weights: _Weight
     found: list[tuple[int, int, int]] = []
     for image, (cost, here) in enumerate(zip(costs, present, strict=True)):
         known = here.nonzero().flatten()
+        if len(known) > len(cost):
+            raise RecipeError(
+                f"a photo shows {len(known)} classes, but the network has {len(cost)} queries",
+                remedy=f"set network.options.queries to at least {len(known)}",
+            )
         chosen = linear_sum_assignment(cost[:, known].numpy())
         found += [(image, int(query), int(known[segment])) for query, segment in zip(*chosen, strict=True)]
     matches = torch.tensor(found, dtype=torch.int64, device=masks.device).reshape(-1, 3)
