@@ -267,7 +267,7 @@ def test_published_multiply_adds(options, billions):
     [
         ({"dilation_reduction": 4}, "'dilation_reduction' does nothing without 'dilation'; set dilation to true"),
         ({"dilation_rates": [1, 2]}, "'dilation_rates' does nothing without 'dilation'"),
-        ({"depth_everywhere": True}, "needs depth beside the colours; set in_channels to 4"),
+        ({"depth_everywhere": True}, "needs depth beside the colours, and nothing else; set in_channels to 4"),
         ({"conv_decoder": True, "decoder_width": 6}, "6 channels has no quarter; use a multiple of 4"),
         ({"gates": "pixels"}, "did you mean 'pixel'"),
         ({"cross_gates": "sigmoyd"}, "did you mean 'sigmoid'"),

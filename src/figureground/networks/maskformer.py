@@ -36,6 +36,7 @@ from figureground.networks.registry import register
 from figureground.networks.transfer import TransferReport, transfer
 
 _STRIDES = [4, 8, 16, 32]
+_DROP_PATH = 0.3
 _LEAST_SHARE = 1e-6
 """Added before a logarithm, so that it and its slope are finite."""
 
@@ -66,7 +67,7 @@ class MaskFormer(EncoderDecoder):
 
     encoder: maps at strides 4, 8, 16 and 32, and ``channels``.
     width: of both decoders, a multiple of 64.
-    queries: at least as many as there are classes.
+    queries: at least as many as one photo shows classes; the published networks have 100 for 150 classes.
     layers: of the transformer decoder.
     background_class: the background is a class that queries predict, not what they leave over.
     switches: both decoders read the maps with what is switched on.
@@ -194,7 +195,7 @@ def maskformer(
     queries: int = 100,
     layers: int = 6,
     background_class: bool = True,
-    drop_path: float = 0.3,
+    drop_path: float | None = None,
     gates: str | None = None,
     dual_attention: bool = False,
     auxiliary: bool = False,
@@ -204,15 +205,21 @@ def maskformer(
     encoder: "swin_tiny", "swin_small", "swin_base", "swin_large" (windows of 12; "swin_base_window7" and
         "swin_large_window7" have 7), or a timm model with strides 4 to 32 such as "resnet50" and "resnet101".
     encoder_weights: None, "imagenet" (timm's hub), or a safetensors file, a folder or "hub:owner/name".
-    drop_path: chance of a Swin's last block to be left out in training; other encoders have none.
+    drop_path: chance of a Swin's last block to be left out in training; None for 0.3. Other encoders have none.
     gates, dual_attention, auxiliary: see `blocks.switches`.
 
     The others are those of `MaskFormer`.
     """
     body: StridedTrunk | Swin
     if encoder in VARIANTS:
-        body = swin_encoder(encoder, in_channels=in_channels, weights=encoder_weights, drop_path=drop_path)
+        rate = _DROP_PATH if drop_path is None else drop_path
+        body = swin_encoder(encoder, in_channels=in_channels, weights=encoder_weights, drop_path=rate)
     else:
+        if drop_path is not None:
+            raise NetworkError(
+                f"'drop_path' does nothing over the encoder '{encoder}'",
+                remedy="leave drop_path away, or use a Swin, such as swin_tiny",
+            )
         body = StridedTrunk(encoder, in_channels=in_channels, weights=encoder_weights)
     return MaskFormer(
         leaves,

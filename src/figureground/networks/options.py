@@ -40,6 +40,21 @@ def checked(network: str, build: Callable[..., Any], options: Mapping[str, Any])
     return values
 
 
+def refuse_idle(given: Mapping[str, bool], *switches: str) -> None:
+    """Raise NetworkError for the first option that is given though none of the switches that it works with is on.
+
+    given: option -> whether it has another value than its default.
+    switches: options that are all off.
+    """
+    option = next((option for option, is_given in given.items() if is_given), None)
+    if option is not None:
+        names = " or ".join(f"'{switch}'" for switch in switches)
+        raise NetworkError(
+            f"'{option}' does nothing without {names}",
+            remedy=f"set {' or '.join(switches)} to true, or leave {option} away",
+        )
+
+
 def described(options: Mapping[str, Any]) -> str:
     """The options as they are written in Python, for errors."""
     return ", ".join(f"{option}={value!r}" for option, value in options.items())
@@ -81,4 +96,6 @@ def _unlike_number(option: str, value: Any) -> str | None:
     number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if option == "drop_path":
         return None if number and 0 <= value < 1 else "a number of at least 0 and under 1"
+    if option.endswith("_scale"):  # what is scaled by 0 is not read
+        return None if number and value > 0 else "a number above 0"
     return None if number else "a number"

@@ -28,6 +28,7 @@ from figureground.networks.blocks.dilation_based import RATES, DilationBasedNetw
 from figureground.networks.blocks.switches import EncoderDecoder, Switches
 from figureground.networks.encoders import TimmEncoder
 from figureground.networks.encoders.dilated import dilated_encoder
+from figureground.networks.options import refuse_idle
 from figureground.networks.registry import register
 
 _MULTIPLE = 16
@@ -232,6 +233,15 @@ def sernet_former(
     cross_gates: None, or "sigmoid" or "attention": let the shallow map gate both branches before they are fused.
     dual_attention, auxiliary: see `blocks.switches`; dual attention stands on the shallow map.
     """
+    fuses = spatial_fusion or context_fusion
+    if not boosts:
+        refuse_idle({"kernel": kernel != 1}, "boosts")
+    if not dilation:
+        refuse_idle({"rates": tuple(rates) != RATES}, "dilation")
+    if not fuses:
+        refuse_idle({"cross_gates": cross_gates is not None}, "spatial_fusion", "context_fusion")
+    if not (boosts or fuses):
+        refuse_idle({"gates": gates not in (None, "pixel")}, "boosts", "spatial_fusion", "context_fusion")
     body = dilated_encoder(encoder, in_channels=in_channels, weights=encoder_weights, output_stride=output_stride)
     names = _layers(body)
     modules = {

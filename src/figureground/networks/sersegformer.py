@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from figureground.errors import NetworkError
+from figureground.errors import NetworkError, within
 from figureground.networks.blocks.attention_fusion import CONTEXT, SPATIAL, AttentionFusion
 from figureground.networks.blocks.conv_decoder import ConvDecoder, UpsampleBlock
 from figureground.networks.blocks.cross_gates import cross_gate
@@ -27,6 +27,7 @@ from figureground.networks.blocks.dilation_based import RATES, CompressedDilatio
 from figureground.networks.blocks.frame import resize_logits
 from figureground.networks.blocks.switches import Switches
 from figureground.networks.encoders.mit import REDUCTIONS, MiT, beside
+from figureground.networks.options import refuse_idle
 from figureground.networks.registry import register
 from figureground.networks.segformer import LinearDecoder, SegFormer, decoder_width_of, mit_encoder
 
@@ -53,17 +54,18 @@ class Modules:
     auxiliary: bool = False
 
     def check(self, in_channels: int) -> None:
-        """Raise NetworkError for an option that would do nothing, and for depth that no channel brings."""
+        """Raise NetworkError for an option that would do nothing, and depth that is not the fourth of four."""
         needs_dilation = {
             "dilation_reduction": self.dilation_reduction != 1,
             "dilation_rates": tuple(self.dilation_rates) != RATES,
             "dilation_attention": self.dilation_attention,
         }
-        for name, given in needs_dilation.items():
-            if given and not self.dilation:
-                raise NetworkError(f"'{name}' does nothing without 'dilation'", remedy="set dilation to true")
-        if self.depth_everywhere and in_channels <= _COLOURS:
-            raise NetworkError("'depth_everywhere' needs depth beside the colours", remedy="set in_channels to 4")
+        if not self.dilation:
+            refuse_idle(needs_dilation, "dilation")
+        if self.depth_everywhere and in_channels != _COLOURS + 1:
+            raise NetworkError(
+                "'depth_everywhere' needs depth beside the colours, and nothing else", remedy="set in_channels to 4"
+            )
 
 
 class Dilation(nn.Module):
@@ -88,9 +90,10 @@ class Dilation(nn.Module):
 def _dilation(channels: int, modules: Modules) -> nn.Module:
     if modules.dilation_reduction == 1 and not modules.dilation_attention:
         return DilationBasedNetwork(channels, modules.dilation_rates)
-    return CompressedDilation(
-        channels, modules.dilation_reduction, modules.dilation_rates, dual_attention=modules.dilation_attention
-    )
+    with within("dilation_reduction"):
+        return CompressedDilation(
+            channels, modules.dilation_reduction, modules.dilation_rates, dual_attention=modules.dilation_attention
+        )
 
 
 class Fusion(nn.Module):

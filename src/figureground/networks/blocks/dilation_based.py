@@ -48,7 +48,7 @@ class DilationBasedNetwork(nn.Module):
 class CompressedDilation(nn.Sequential):
     """A dilation-based network on fewer channels: 1x1 to ``channels // reduction``, the network, 1x1 back.
 
-    (N, channels, h, w) -> (N, channels, h, w). NetworkError for a reduction under 1 or over the channels.
+    (N, channels, h, w) -> (N, channels, h, w). NetworkError for a reduction that does not divide the channels.
 
     dual_attention: let dual attention weigh what the network gives.
     """
@@ -56,7 +56,7 @@ class CompressedDilation(nn.Sequential):
     def __init__(
         self, channels: int, reduction: int, rates: Sequence[int] = RATES, *, dual_attention: bool = False
     ) -> None:
-        if not 1 <= reduction <= channels:
+        if reduction < 1 or channels % reduction:
             raise NetworkError(
                 f"{channels} channels cannot be divided by a reduction of {reduction}", remedy="use 2 or 4"
             )

@@ -18,7 +18,6 @@ from torch.func import functional_call
 
 from figureground.errors import NetworkError, suggest
 from figureground.networks.encoders.weights import IMAGENET, fill, imagenet_weights, local_weights
-from figureground.networks.transfer import transfer
 
 _TRIED = (256, 384)
 """Height and width of the image on which an encoder is tried: whole multiples of all strides, but of no square."""
@@ -33,7 +32,7 @@ class TimmEncoder(nn.Module):
     Args:
         name: a timm model name with `features_only` support.
         in_channels: channels of the image; pretrained weights of 3 start with zeros for those after them, so that
-            depth beside the colours changes nothing at first.
+            depth beside the colours changes nothing at first, and do not fit fewer.
         weights: `"imagenet"` fetches timm's pretrained weights; a safetensors file, a folder with `model.safetensors`
             or `"hub:owner/name"` is read under timm's key names; `None` starts from random values.
         levels: how many strides are used, each twice the last, counted from the finest one; `None` for all the
@@ -75,7 +74,7 @@ class TimmEncoder(nn.Module):
             )
         _check_maps(self, name, in_channels, options)
         if weights == IMAGENET:
-            transfer(self.body, imagenet_weights(name, features_only=True, **options))
+            fill(self.body, imagenet_weights(name, features_only=True, **options), source=weights, name=name)
         elif weights is not None:
             instead = "run scripts/encoder_weights.py, or use 'imagenet'"
             tensors = _under_names_of(self.body, local_weights(weights, instead=instead))

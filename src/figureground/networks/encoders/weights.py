@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import timm
+import torch
 from huggingface_hub.errors import HfHubHTTPError
 from torch import Tensor, nn
 
@@ -88,9 +89,17 @@ def fill(
     misfits = [key for key in new if not may_lack(key)]
     if misfits:
         key = misfits[0]
-        found = tuple(tensors[key].shape) if key in tensors else "missing"
+        mine, given = wanted[key].shape, tensors[key].shape if key in tensors else None
         others = f", and {len(misfits) - 1} others do not fit" if len(misfits) > 1 else ""
         raise NetworkError(
-            f"{source} does not fit the encoder: {key!r} is {found}, not {tuple(wanted[key].shape)}{others}",
-            remedy=f"use the weights of {name}, or name their encoder",
+            f"{source} does not fit the encoder: {key!r} is {'missing' if given is None else tuple(given)}, not "
+            f"{tuple(mine)}{others}",
+            remedy=f"set in_channels: {given[1]}, or leave encoder_weights away"
+            if given is not None and len(misfits) == 1 and _reads_less(mine, given)
+            else f"use the weights of {name}, or name their encoder",
         )
+
+
+def _reads_less(mine: torch.Size, given: torch.Size) -> bool:
+    """Whether a convolution differs from the one given in nothing but that it reads fewer channels."""
+    return len(given) == len(mine) == 4 and (mine[0], *mine[2:]) == (given[0], *given[2:]) and mine[1] < given[1]
