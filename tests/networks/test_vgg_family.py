@@ -60,8 +60,7 @@ def test_fcn_equals_the_classifier_where_it_sees_the_whole_image(tmp_path):
     x = torch.randn(1, 3, 224, 224)
     hidden = theirs["classifier"](theirs["features"](x).flatten(1))
     expected = hidden @ ours.score.weight.flatten(1).T + ours.score.bias
-    scores, _ = ours._trunk_scores(x)
-    torch.testing.assert_close(scores[..., 3, 3], expected)
+    torch.testing.assert_close(ours.coarse_scores(ours.encode(x)[-1])[..., 3, 3], expected)
 
 
 def test_depth_starts_without_effect():
@@ -133,9 +132,45 @@ def test_fcn_with_the_margin_of_the_release(name):
 
 
 def test_fcn_sizes_of_the_release():
-    scores, pools = create("fcn8s", width=1, padding="caffe").eval()._trunk_scores(torch.zeros(1, 3, 512, 512))
-    assert [pool.shape[-1] for pool in pools] == [355, 178, 89, 45]
-    assert scores.shape[-1] == 17
+    network = create("fcn8s", width=1, padding="caffe").eval()
+    pools = network.encode(torch.zeros(1, 3, 512, 512))
+    assert [pool.shape[-1] for pool in pools] == [355, 178, 89, 45, 23]
+    assert network.coarse_scores(pools[-1]).shape[-1] == 17
+
+
+@pytest.mark.parametrize("padding", ["same", "caffe"])
+@pytest.mark.parametrize("name", ["fcn32s", "fcn16s", "fcn8s"])
+def test_fcn_places_both_outputs_where_the_image_is(name, padding):
+    """A bright spot on black, seen by layers that only add: its image in each output lies around it."""
+    network = create(name, width=1, padding=padding, auxiliary=True).eval()
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.constant_(module.weight, 1 / module.weight[0].numel())
+            nn.init.zeros_(module.bias) if module.bias is not None else None
+    for row, column in ((470, 433), (486, 449), (475, 441)):
+        x = torch.zeros(1, 3, 900, 901)
+        x[..., row - 16 : row + 16, column - 16 : column + 16] = 1
+        with torch.inference_mode():
+            outputs = network.forward_training(x)
+        for key, out in outputs.items():
+            found = [
+                float((out.sum(axis)[0, 0] * (torch.arange(n) + 0.5)).sum() / out.sum())
+                for axis, n in ((3, 900), (2, 901))
+            ]
+            off = [abs(place - wanted) for place, wanted in zip(found, (row, column), strict=True)]
+            assert max(off) < 0.5, (key, off)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (33, 70), (100, 75)])
+def test_the_auxiliary_head_of_fcn_reads_the_image_and_not_its_margin(size):
+    network, seen = create("fcn8s", width=2, padding="caffe", auxiliary=True), []
+    network.auxiliary.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    x = torch.zeros(1, 3, *size)
+    whole = network.encode(x)[-2]
+    assert network.forward_training(x)["aux_encoder"].shape == (1, 1, *size)
+    for side, cells in zip(size, seen[0].shape[-2:], strict=True):
+        held = [cell for cell in range(whole.shape[-1]) if 16 * cell < 99 + side and 16 * (cell + 1) > 99]
+        assert cells == len(held)
 
 
 def test_fcn_names_the_known_paddings():
@@ -146,7 +181,7 @@ def test_fcn_names_the_known_paddings():
 def test_fcn8s_adds_the_scores_of_both_pools():
     network = create("fcn8s", width=WIDTH).eval()
     x = torch.randn(1, 3, 96, 64)
-    _, pools = network._trunk_scores(x)
+    pools = network.encode(x)
     nn.init.normal_(network.pool_scores[1].weight)
     expected = F.interpolate(network.pool_scores[1](pools[2]), scale_factor=8, mode="bilinear", align_corners=False)
     torch.testing.assert_close(network(x)[..., 4:-4, 4:-4], expected[..., 4:-4, 4:-4])

@@ -20,13 +20,14 @@ from torch import Tensor, nn
 from figureground.errors import NetworkError, suggest
 from figureground.networks.blocks.bilinear import BilinearUpsample
 from figureground.networks.blocks.convolution import he_normal
-from figureground.networks.blocks.frame import SegmentationNetwork
+from figureground.networks.blocks.switches import EncoderDecoder, Switches
 from figureground.networks.blocks.vgg import VGG16, ConvReLU, load_vgg16
 from figureground.networks.registry import register
 from figureground.networks.transfer import TransferReport
 
 _COUNTED = "counted from voc-fcn*/net.py of shelhamer/fcn.berkeleyvision.org"
 _REDUCED = {"width": 4}
+_AUXILIARY_STRIDE = 16
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def _crop(x: Tensor, offset: int, like: Tensor) -> Tensor:
     return x[..., offset : offset + like.shape[-2], offset : offset + like.shape[-1]]
 
 
-class FCN(SegmentationNetwork):
+class FCN(EncoderDecoder):
     """Fully convolutional VGG-16 with scores fused down to ``stride``.
 
     stride: 32, 16 or 8, that of the finest scores used.
@@ -65,6 +66,7 @@ class FCN(SegmentationNetwork):
     padding: the geometry, "same" or "caffe".
     scales: factors on pool4 and pool3 before scoring; (0.01, 0.0001) lets all strides be trained at once.
     learned_upsampling: False freezes the bilinear kernels, as the released models do.
+    auxiliary: a second segmentation for training, of pool4, at stride 16.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class FCN(SegmentationNetwork):
         padding: str,
         learned_upsampling: bool,
         scales: Sequence[float] = (),
+        auxiliary: bool = False,
     ) -> None:
         if padding not in _GEOMETRIES:
             raise NetworkError(f"there is no padding '{padding}'", remedy=suggest(padding, _GEOMETRIES))
@@ -98,10 +101,12 @@ class FCN(SegmentationNetwork):
             BilinearUpsample(leaves, factor, padding=int(factor * self.geometry.trim), learned=learned_upsampling)
             for factor in (*(2 for _ in range(fused)), stride)
         )
+        self.switch_on(Switches(auxiliary=auxiliary), leaves, reads=(), encoded=self.trunk.widths)
 
-    def compute(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> logits (N, leaves, H, W)."""
-        scores, pools = self._trunk_scores(x)
+    def decode(self, maps: Sequence[Tensor], x: Tensor) -> Tensor:
+        """The outputs of pool1 to pool5 -> logits (N, leaves, H, W)."""
+        *pools, deepest = maps
+        scores = self.coarse_scores(deepest)
         for up, score, scale, offset, pool in zip(
             self.ups[:-1], self.pool_scores, self.scales, self.geometry.pools, reversed(pools), strict=False
         ):
@@ -109,18 +114,31 @@ class FCN(SegmentationNetwork):
             scores = scores + _crop(score(scale * pool), offset, scores)
         return _crop(self.ups[-1](scores), self.end, x)
 
-    def _trunk_scores(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Coarsest scores (N, leaves, h, w), and the outputs of pool1 to pool4."""
+    def auxiliary_logits(self, head: nn.Module, maps: Sequence[Tensor], x: Tensor) -> Tensor:
+        """What the auxiliary head says of pool4's cells that the image has a part in: (N, leaves, H, W)."""
+        first, rest = divmod(self.geometry.border, _AUXILIARY_STRIDE)
+        rows, columns = (-(-(self.geometry.border + side) // _AUXILIARY_STRIDE) for side in x.shape[-2:])
+        scores = head(maps[-2][..., first:rows, first:columns])
+        # A cell is the mean place of the pixels that were pooled, so a whole factor puts each where it belongs.
+        whole = F.interpolate(scores, scale_factor=float(_AUXILIARY_STRIDE), mode="bilinear", align_corners=False)
+        return _crop(whole, rest, x)
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """(N, C, H, W) -> the outputs of pool1 to pool5."""
         border = self.geometry.border
         x = F.pad(x, (border, border, border, border))
         pools = []
         for stage in self.trunk.stages:
             x = F.max_pool2d(stage(x), 2, ceil_mode=True)
             pools.append(x)
+        return pools
+
+    def coarse_scores(self, x: Tensor) -> Tensor:
+        """The output of pool5 -> scores (N, leaves, h, w) at stride 32."""
         for layer in (self.fc6, self.fc7):
             x = F.dropout(F.relu(layer(x)), 0.5, self.training)
         scores: Tensor = self.score(x)
-        return scores, pools[:-1]
+        return scores
 
     def load_published(self, state: Mapping[str, Tensor]) -> TransferReport:
         """Take over what fits of torchvision's or timm's ``vgg16``, or of our own names, in place.
@@ -147,13 +165,27 @@ class FCN(SegmentationNetwork):
     },
 )
 def fcn32s(
-    *, leaves: int = 1, in_channels: int = 3, width: int = 64, padding: str = "same", learned_upsampling: bool = True
+    *,
+    leaves: int = 1,
+    in_channels: int = 3,
+    width: int = 64,
+    padding: str = "same",
+    learned_upsampling: bool = True,
+    auxiliary: bool = False,
 ) -> FCN:
     """FCN-32s: VGG-16 as a convolution, scores upsampled 32 times in one go.
 
     The options are those of `FCN`.
     """
-    return FCN(leaves, in_channels, 32, width=width, padding=padding, learned_upsampling=learned_upsampling)
+    return FCN(
+        leaves,
+        in_channels,
+        32,
+        width=width,
+        padding=padding,
+        learned_upsampling=learned_upsampling,
+        auxiliary=auxiliary,
+    )
 
 
 @register(
@@ -177,6 +209,7 @@ def fcn16s(
     padding: str = "same",
     learned_upsampling: bool = True,
     pool4_scale: float = 1.0,
+    auxiliary: bool = False,
 ) -> FCN:
     """FCN-16s: FCN-32s whose scores are refined by those of pool4.
 
@@ -190,6 +223,7 @@ def fcn16s(
         padding=padding,
         learned_upsampling=learned_upsampling,
         scales=(pool4_scale,),
+        auxiliary=auxiliary,
     )
 
 
@@ -216,6 +250,7 @@ def fcn8s(
     learned_upsampling: bool = True,
     pool4_scale: float = 1.0,
     pool3_scale: float = 1.0,
+    auxiliary: bool = False,
 ) -> FCN:
     """FCN-8s: FCN-32s whose scores are refined by those of pool4 and pool3.
 
@@ -229,4 +264,5 @@ def fcn8s(
         padding=padding,
         learned_upsampling=learned_upsampling,
         scales=(pool4_scale, pool3_scale),
+        auxiliary=auxiliary,
     )

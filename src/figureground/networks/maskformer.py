@@ -118,7 +118,7 @@ class MaskFormer(EncoderDecoder):
         logits = resize_logits(self.leaf_logits(classes[-1], masks[-1]), x.shape[-2:])
         outputs = {"logits": logits, "query_classes": classes, "query_masks": masks}
         if self.auxiliary is not None:
-            outputs["aux_encoder"] = resize_logits(self.auxiliary(maps[-2]), x.shape[-2:])
+            outputs["aux_encoder"] = self.auxiliary_logits(self.auxiliary, maps, x)
         return outputs
 
     def predict_queries(self, x: Tensor) -> tuple[Tensor, Tensor]:

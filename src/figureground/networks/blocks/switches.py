@@ -107,5 +107,9 @@ class EncoderDecoder(SegmentationNetwork):
         maps = self.encode(x)
         outputs = {"logits": self.decode(maps, x)}
         if self.auxiliary is not None:
-            outputs["aux_encoder"] = resize_logits(self.auxiliary(maps[-2]), x.shape[-2:])
+            outputs["aux_encoder"] = self.auxiliary_logits(self.auxiliary, maps, x)
         return outputs
+
+    def auxiliary_logits(self, head: nn.Module, maps: Sequence[Tensor], x: Tensor) -> Tensor:
+        """What the auxiliary head says of the padded image ``x`` (N, C, H, W): (N, leaves, H, W)."""
+        return resize_logits(head(maps[-2]), x.shape[-2:])
