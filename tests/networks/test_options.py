@@ -21,7 +21,7 @@ OTHER = {
     "separable_convolutions": True, "convolutions": 2, "project_kernel": 3, "padding": "caffe", "stacks": 1,
     "learned_upsampling": False, "pool4_scale": 0.01, "pool3_scale": 0.01, "link_stem": True, "average_pool": True,
     "background_class": False, "background_region": False, "queries": 16, "layers": 1, "key_channels": 8,
-    "normalised_projections": True, "decoder_width": 64, "widths": [32, 16, 16, 16, 8],
+    "normalised": False, "normalised_projections": True, "decoder_width": 64, "widths": [32, 16, 16, 16, 8],
 }  # fmt: skip
 """A value for each option that is not its default."""
 OTHERS_OF = {
@@ -29,6 +29,7 @@ OTHERS_OF = {
     "maskformer": {"width": 128},
     "sdunet": {"width": 32},
     "sdunet_wide": {"width": 32},
+    "unet": {"padding": "valid"},
     "sernet_former": {"output_stride": 16, "dilation": False},
 }
 """Where the default is that, or another would not fit."""

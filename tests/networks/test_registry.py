@@ -46,7 +46,8 @@ def test_leaves_must_be_a_count(leaves):
 
 def test_options_and_summary_come_from_the_builder():
     assert spec("unet").options == {
-        "leaves": 1, "in_channels": 3, "width": 64, "gates": None, "dual_attention": False, "auxiliary": False
+        "leaves": 1, "in_channels": 3, "width": 64, "padding": "same", "normalised": True, "gates": None,
+        "dual_attention": False, "auxiliary": False,
     }  # fmt: skip
     assert spec("unet").summary.startswith("U-Net")
 

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from figureground.errors import NetworkError, suggest
+from figureground.networks.blocks.auxiliary import placed_logits
 from figureground.networks.blocks.bilinear import BilinearUpsample
 from figureground.networks.blocks.convolution import he_normal
 from figureground.networks.blocks.switches import EncoderDecoder, Switches
@@ -116,12 +117,7 @@ class FCN(EncoderDecoder):
 
     def auxiliary_logits(self, head: nn.Module, maps: Sequence[Tensor], x: Tensor) -> Tensor:
         """What the auxiliary head says of pool4's cells that the image has a part in: (N, leaves, H, W)."""
-        first, rest = divmod(self.geometry.border, _AUXILIARY_STRIDE)
-        rows, columns = (-(-(self.geometry.border + side) // _AUXILIARY_STRIDE) for side in x.shape[-2:])
-        scores = head(maps[-2][..., first:rows, first:columns])
-        # A cell is the mean place of the pixels that were pooled, so a whole factor puts each where it belongs.
-        whole = F.interpolate(scores, scale_factor=float(_AUXILIARY_STRIDE), mode="bilinear", align_corners=False)
-        return _crop(whole, rest, x)
+        return placed_logits(head, maps[-2], x.shape[-2:], stride=_AUXILIARY_STRIDE, margin=self.geometry.border)
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """(N, C, H, W) -> the outputs of pool1 to pool5."""

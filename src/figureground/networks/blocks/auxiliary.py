@@ -6,7 +6,9 @@ the encoder's deep stages. Layers as in torchvision's FCN head.
 
 from __future__ import annotations
 
-from torch import nn
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from figureground.networks.blocks.convolution import ConvNormReLU, he_normal
 
@@ -18,3 +20,19 @@ class AuxiliaryHead(nn.Sequential):
         hidden = max(1, inputs // 4)
         super().__init__(ConvNormReLU(inputs, hidden), nn.Dropout(0.1), nn.Conv2d(hidden, leaves, 1))
         he_normal(self.modules())
+
+
+def placed_logits(head: nn.Module, x: Tensor, size: torch.Size, *, stride: int, margin: int) -> Tensor:
+    """What a head says of a map (N, C, h, w) that begins before the image and ends after it: (N, leaves, *size).
+
+    The head reads only the cells that the image has a part in.
+
+    size: (height, width) of the image.
+    stride: of the map, in pixels of the image.
+    margin: how many pixels before the image the map's first cell begins.
+    """
+    first, rest = divmod(margin, stride)
+    rows, columns = (-(-(margin + side) // stride) for side in size)
+    scores = head(x[..., first:rows, first:columns])
+    whole = F.interpolate(scores, scale_factor=float(stride), mode="bilinear", align_corners=False)
+    return whole[..., rest : rest + size[0], rest : rest + size[1]]
