@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
 from timm.models.swin_transformer import SwinTransformer
 from torch import nn
@@ -20,6 +21,7 @@ from figureground.networks.encoders.swin import (
     Swin,
     Variant,
     from_windows,
+    pad_zeros,
     relative_places,
     swin_encoder,
     to_windows,
@@ -170,3 +172,28 @@ def test_drop_path_grows_to_its_rate():
     encoder = Swin(SMALL, drop_path=0.7)
     rates = [block.drop_path.drop_prob for stage in encoder.stages for block in stage.blocks]
     assert rates == pytest.approx([0.1 * index for index in range(8)])
+
+
+def test_what_needs_no_padding_is_not_copied():
+    x = torch.randn(1, 4, 6, 2)
+    assert pad_zeros(x, (0, 0, 0, 0, 0, 0)) is x
+    assert torch.equal(pad_zeros(x, (0, 0, 0, 1, 0, 2)), F.pad(x, (0, 0, 0, 1, 0, 2)))
+
+
+def test_the_image_is_not_held_twice_for_the_way_back():
+    encoder, x, held = Swin(SMALL), torch.randn(1, 3, 64, 96), []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: held.append(t) or t, lambda t: t):
+        encoder(x)
+    of_its_shape = [t for t in held if t.shape == x.shape]
+    assert [t.data_ptr() for t in of_its_shape] == [x.data_ptr()]
+
+
+def test_the_way_back_begins_with_the_norms():
+    """Their inputs are what nothing else holds of the stages' outputs."""
+    encoder, order = Swin(SMALL), []
+    maps = encoder(torch.randn(1, 3, 64, 64))
+    encoder.stages[3].blocks[1].mlp.narrow.weight.register_hook(lambda _: order.append("stage"))
+    for norm in encoder.norms:
+        norm.weight.register_hook(lambda _: order.append("norm"))
+    sum(y.square().mean() for y in maps).backward()
+    assert order == ["norm"] * 4 + ["stage"]

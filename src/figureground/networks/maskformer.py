@@ -155,7 +155,8 @@ class MaskFormer(EncoderDecoder):
     def _decoded(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """States of the queries (layers, N, queries, width) and features of the pixels (N, width, H / 4, W / 4)."""
         maps = self.attend(maps)
-        return self.decoder(self.memory(maps[-1])), self.pixels(maps)
+        pixels = self.pixels(maps)  # before the states, which would be held beside its largest convolution
+        return self.decoder(self.memory(maps[-1])), pixels
 
     def _masks(self, states: Tensor, pixels: Tensor) -> Tensor:
         """States (layers, N, queries, width) -> mask logits (layers, N, queries, h, w)."""

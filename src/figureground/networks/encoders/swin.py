@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
-from figureground.networks.blocks.frame import whole_multiple
+from figureground.networks.blocks.frame import is_recorded, whole_multiple
 from figureground.networks.encoders.weights import IMAGENET, fill, imagenet_weights, local_weights
 from figureground.networks.published.swin_names import our_tensors
 
@@ -56,6 +56,11 @@ def from_windows(windows: Tensor, side: int, height: int, width: int) -> Tensor:
     channels = windows.shape[-1]
     x = windows.reshape(-1, height // side, width // side, side, side, channels)
     return x.transpose(2, 3).reshape(-1, height, width, channels)
+
+
+def pad_zeros(x: Tensor, pads: Sequence[int]) -> Tensor:
+    """`torch.nn.functional.pad` with zeros; where there is nothing to pad, ``x`` itself and no copy."""
+    return x if not is_recorded() and not any(pads) else F.pad(x, tuple(pads))
 
 
 def relative_places(side: int) -> Tensor:
@@ -159,7 +164,7 @@ class Block(nn.Module):
     def _attend(self, x: Tensor, mask: Tensor) -> Tensor:
         height, width = x.shape[1:3]
         tall, wide = whole_multiple(height, self.side), whole_multiple(width, self.side)
-        x = F.pad(x, (0, 0, 0, wide - width, 0, tall - height))
+        x = pad_zeros(x, (0, 0, 0, wide - width, 0, tall - height))
         if self.shift:
             x = x.roll((-self.shift, -self.shift), dims=(1, 2))
         windows = self.attention(to_windows(x, self.side), mask if self.shift else None)
@@ -180,7 +185,7 @@ class PatchMerging(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """An odd size is padded with zeros."""
         height, width = x.shape[1:3]
-        x = F.pad(x, (0, 0, 0, whole_multiple(width, 2) - width, 0, whole_multiple(height, 2) - height))
+        x = pad_zeros(x, (0, 0, 0, whole_multiple(width, 2) - width, 0, whole_multiple(height, 2) - height))
         corners = [x[:, row::2, column::2] for column in (0, 1) for row in (0, 1)]
         out: Tensor = self.reduce(self.norm(torch.cat(corners, dim=-1)))
         return out
@@ -197,7 +202,7 @@ class PatchEmbedding(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """An image that is not a multiple of 4 is padded with zeros."""
         height, width = x.shape[-2:]
-        x = F.pad(x, (0, whole_multiple(width, 4) - width, 0, whole_multiple(height, 4) - height))
+        x = pad_zeros(x, (0, whole_multiple(width, 4) - width, 0, whole_multiple(height, 4) - height))
         out: Tensor = self.norm(self.project(x).permute(0, 2, 3, 1))
         return out
 
@@ -251,10 +256,11 @@ class Swin(nn.Module):
         """(N, C, H, W) -> maps (N, channels[i], ceil(H / strides[i]), ceil(W / strides[i]))."""
         x = self.embed(x)
         maps = []
-        for stage, norm in zip(self.stages, self.norms, strict=True):
+        for stage in self.stages:
             x = stage(x)
-            maps.append(norm(x).permute(0, 3, 1, 2))
-        return maps
+            maps.append(x)
+        # After all stages, so that the way back begins with the norms and need not keep their inputs for long.
+        return [norm(y).permute(0, 3, 1, 2) for norm, y in zip(self.norms, maps, strict=True)]
 
 
 def _init_linear(module: nn.Module) -> None:
