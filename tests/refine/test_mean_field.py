@@ -10,7 +10,9 @@ from scipy.spatial.distance import cdist
 
 from figureground.checks import ArgumentError
 from figureground.labels import Label, LabelTree
-from figureground.refine import DenseCrf, agreement, dense_crf, mean_field
+from figureground.refine import DenseCrf, agreement, dense_crf, factored_pairs, mean_field, near_pairs, pair_sums
+from figureground.refine.factored_pairs import FactoredPairs
+from figureground.refine.near_pairs import NearPairs, NearTree
 
 PHOTO = Path(__file__).parents[2] / "src" / "figureground" / "demo" / "astronaut.jpg"
 
@@ -65,16 +67,81 @@ def with_background(p):
 
 
 WIDTHS = [(80, 13, 10, 3), (20, 13, 5, 3), (10, 30, 5, 1), (80, 20, 3, 5), (5, 30, 4, 2), (40, 10, 10, 3)]
+NARROW = [(40, 8, 9, 3), (60, 5, 9, 3), (2, 13, 9, 3), (1, 13, 9, 3), (0.3, 13, 9, 1), (80, 0.5, 9, 3), (3, 2, 9, 3)]
+
+
+@pytest.fixture
+def never_written_out(monkeypatch):
+    monkeypatch.setattr(pair_sums, "_WRITTEN_OUT", 0)
+
+
+@pytest.fixture
+def always_factored(monkeypatch, never_written_out):
+    monkeypatch.setattr(pair_sums, "_SMALL", 0)
+    monkeypatch.setattr(pair_sums, "_NARROW", 0)
+
+
+@pytest.fixture
+def nothing_rare(monkeypatch):
+    monkeypatch.setattr(factored_pairs, "_RARE", 0)
+
+
+def random_map(size):
+    return np.random.default_rng(3).random((1, *size))
+
+
+def noise(size, corner=(0, 0)):
+    return np.random.default_rng(sum(corner)).integers(0, 256, (*size, 3), dtype=np.uint8)
 
 
 @pytest.mark.parametrize(("width", "color", "weight", "smooth_width"), WIDTHS)
-def test_factored_sums_stay_near_brute_force(width, color, weight, smooth_width, monkeypatch, person):
-    monkeypatch.setattr(mean_field, "FEW_PIXELS", 0)
+def test_factored_sums_stay_near_brute_force(width, color, weight, smooth_width, always_factored, person):
     settings = DenseCrf(width=width, color=color, weight=weight, smooth_width=smooth_width)
     for corner in ((0, 0), (20, 30)):
         image, p = photo((34, 38), corner), person((34, 38))
         expected = brute_force(with_background(p), image, settings)[1:]
         assert np.abs(dense_crf(p, image, settings) - expected).max() < 0.02
+
+
+@pytest.mark.parametrize("picture", [photo, noise])
+@pytest.mark.parametrize("maps", ["person", "random"])
+@pytest.mark.parametrize(("width", "color", "weight", "smooth_width"), WIDTHS[:1] + NARROW)
+def test_every_setting_is_near_brute_force(
+    width, color, weight, smooth_width, maps, picture, never_written_out, person
+):
+    settings = DenseCrf(width=width, color=color, weight=weight, smooth_width=smooth_width)
+    image, p = picture((34, 38)), person((34, 38)) if maps == "person" else random_map((34, 38))
+    expected = brute_force(with_background(p), image, settings)[1:]
+    assert np.abs(dense_crf(p, image, settings) - expected).max() < 1e-4
+
+
+@pytest.mark.parametrize(("picture", "width", "color"), [(photo, 80, 0.5), (photo, 2, 13), (noise, 2, 9)])
+def test_sums_that_cannot_be_factored_well_enough_are_exact(picture, width, color, always_factored, nothing_rare):
+    assert isinstance(pair_sums.pair_sums(picture((40, 50)), width, color), NearPairs)
+
+
+def test_a_wide_gaussian_of_a_photo_is_factored(always_factored):
+    assert isinstance(pair_sums.pair_sums(photo((40, 50)), 80, 13), FactoredPairs)
+
+
+@pytest.mark.parametrize("kind", ["near", "factored"])
+def test_rare_colours_are_summed_exactly(kind, always_factored):
+    image = np.full((60, 70, 3), 120, np.uint8)
+    image[::7, ::9] = noise((9, 8))
+    pairs = pair_sums.pair_sums(image, 30, 13, np.float64)
+    if kind == "near":
+        pairs = NearPairs(NearTree(image, 30, 13, np.float64))
+    exact = pair_sums.AllPairs(image, 30, 13, np.float64)
+    values = np.random.default_rng(0).random((2, 60, 70))
+    assert isinstance(pairs, NearPairs if kind == "near" else FactoredPairs)
+    assert pairs.totals == pytest.approx(exact.totals, rel=5e-3)
+    assert pairs.sums(values) == pytest.approx(exact.sums(values), rel=5e-3)
+
+
+def test_more_pairs_than_can_be_summed_are_refused(always_factored, nothing_rare, monkeypatch):
+    monkeypatch.setattr(near_pairs, "_MOST_MEETINGS", 10)
+    with pytest.raises(ArgumentError, match="pairs of a picture of 50x40 are too many to be summed exactly"):
+        pair_sums.pair_sums(noise((40, 50)), 80, 5)
 
 
 @pytest.mark.parametrize("normalisation", ["symmetric", "none"])
@@ -157,12 +224,6 @@ def test_bad_arguments_are_refused_by_name():
         dense_crf(p, image / 255)
     with pytest.raises(ArgumentError, match="1 maps but labels has 3 leaves"):
         dense_crf(p, image, labels=TREE)
-
-
-def test_widths_that_memory_would_not_hold_are_refused():
-    noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
-    with pytest.raises(ArgumentError, match=r"width 1 and color 9 are too narrow for a picture of 400x300"):
-        dense_crf(np.full((1, 300, 400), 0.5, np.float32), noise, DenseCrf(width=1, color=9))
 
 
 @pytest.mark.parametrize("value", [2.5, "5", None])

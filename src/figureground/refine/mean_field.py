@@ -25,7 +25,8 @@ from figureground.checks import (
     require_whole,
 )
 from figureground.labels import LabelTree
-from figureground.refine.pair_sums import FEW_PIXELS, AllPairs, FactoredPairs
+from figureground.refine.gaussian import NOTHING
+from figureground.refine.pair_sums import PairSums, pair_sums
 from figureground.refine.separable import along_rows_and_columns
 
 __all__ = ["SURE", "DenseCrf", "Distance", "agreement", "dense_crf", "log_odds", "softmax"]
@@ -150,8 +151,6 @@ def log_odds(probabilities: Reals) -> Reals:
 class Distance:
     """The Gaussian of the distance alone: exact sums, rows and columns one after the other."""
 
-    faintest = 1e-20
-
     def __init__(self, width: float) -> None:
         reach = np.arange(int(np.ceil(_REACH * width)) + 1)
         self.taps: Reals = np.exp(-0.5 * (reach / width) ** 2)
@@ -161,7 +160,7 @@ class Distance:
         return along_rows_and_columns(values, self.taps) - values
 
 
-_Pairs = Distance | AllPairs | FactoredPairs
+_Pairs = Distance | PairSums
 
 
 @dataclass(frozen=True)
@@ -177,20 +176,19 @@ class _Coupling:
 
 
 def _couplings(image: NDArray[np.uint8], settings: DenseCrf, dtype: Any) -> list[_Coupling]:
-    chosen: list[tuple[_Pairs, float]] = []
+    chosen: list[tuple[_Pairs, Reals, float]] = []
     if settings.smooth_weight > 0:
-        chosen.append((Distance(settings.smooth_width), settings.smooth_weight))
+        distance = Distance(settings.smooth_width)
+        chosen.append((distance, distance.sums(np.ones((1, *image.shape[:2]), dtype))[0], settings.smooth_weight))
     if settings.weight > 0:
-        few = image.shape[0] * image.shape[1] <= FEW_PIXELS
-        kind = AllPairs if few else FactoredPairs
-        chosen.append((kind(image, settings.width, settings.color, dtype), settings.weight))
-    ones = np.ones((1, *image.shape[:2]), dtype)
+        pairs = pair_sums(image, settings.width, settings.color, dtype)
+        chosen.append((pairs, pairs.totals, settings.weight))
     couplings = []
-    for pairs, weight in chosen:
-        factor = ones[0]
+    for kind, totals, weight in chosen:
+        factor = np.ones_like(totals)
         if settings.normalisation == "symmetric":
-            factor = (1 / np.sqrt(np.maximum(pairs.sums(ones)[0], pairs.faintest))).astype(dtype)
-        couplings.append(_Coupling(pairs, weight, factor))
+            factor = 1 / np.sqrt(totals + NOTHING)
+        couplings.append(_Coupling(kind, weight, factor.astype(dtype)))
     return couplings
 
 
