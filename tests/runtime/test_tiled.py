@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
@@ -9,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from figureground import images
+from figureground import images, load
 from figureground.checks import ArgumentError
 from figureground.labels import LabelTree
 from figureground.runtime.blending import starts, window
@@ -18,6 +21,8 @@ from figureground.runtime.onnx_segmenter import OnnxSegmenter
 from figureground.runtime.segmenter import Segmenter
 from figureground.runtime.sizing import Sizing
 from figureground.runtime.tiled import Tiled
+
+PHOTO = Path(__file__).parents[2] / "src" / "figureground" / "demo" / "astronaut.jpg"
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +84,18 @@ def test_detail_is_added_to_what_the_whole_says(blurred, tile):
     detail = large - images.resize_map(images.resize_map(large, small), size)
     wanted = np.clip(images.resize_map(whole, size) + detail, 0, 1)
     np.testing.assert_allclose(tiled.probabilities(picture), wanted, atol=1e-5)
+
+
+def test_the_shipped_network_says_nearly_the_same_with_any_tiles():
+    photo = images.read(PHOTO)
+    photo = images.resize(photo, (2 * photo.shape[0], 2 * photo.shape[1]))
+    said = []
+    for side in (256, 384, 512):
+        tiled = Tiled(load("person"), zoom=2, tile=side)
+        said.append(tiled.probabilities(images.resize(photo, tiled.network_size(*photo.shape[:2]))).sum(axis=0))
+    for one, other in combinations(said, 2):
+        assert np.abs(one - other).mean() < 0.003
+        assert ((one >= 0.5) != (other >= 0.5)).mean() < 0.003
 
 
 def test_tiles_cannot_lose_what_the_whole_sees():
