@@ -49,6 +49,23 @@ def test_a_predictor_file_stands_beside_the_bundle(run_of, tmp_path, capsys):
     assert written["chosen"]["recipe"] == "tiny"
 
 
+def test_the_predictor_file_names_the_other_networks(run_of, tmp_path):
+    other, output = tmp_path / "other.onnx", tmp_path / "mine.onnx"
+    run = run_of({"threshold": 0.3})
+    assert main(["export", str(run), "-o", str(other), "--storage", "int8"]) == 0
+    recipe = yaml.safe_load((run / "recipe.yaml").read_text())
+    recipe["predict"] = {"ensemble": {"with": [str(other)], "weights": [1, 3]}}
+    (run / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    assert main(["export", str(run), "-o", str(output), "--storage", "float32"]) == 0
+    written = json.loads(output.with_suffix(".json").read_text())["predictor"]
+    assert [one["network"] for one in written["members"]] == ["mine.onnx", "other.onnx"]
+    assert written["weights"] == [0.25, 0.75]
+    photo = np.random.default_rng(0).integers(0, 256, (75, 101, 3), np.uint8)
+    by_hand = fg.Ensemble([fg.load(output), fg.load(other)], weights=[1, 3])
+    whole = fg.load(output.with_suffix(".json"))
+    np.testing.assert_allclose(whole(photo).probabilities, by_hand(photo).probabilities, atol=1e-6)
+
+
 def test_a_threshold_alone_needs_no_second_file(run_of, tmp_path, capsys):
     run, output = run_of({"threshold": 0.3}), tmp_path / "mine.onnx"
     assert main(["export", str(run), "-o", str(output)]) == 0

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 import figureground as fg
-from figureground.errors import RecipeError
+from figureground.errors import FiguregroundError, RecipeError
+from figureground.runtime.cost import cost
 from figureground.train import Recipe
+from figureground.train import run as train
 from figureground.train.run import build_model
 from figureground.train.segmenter import RunSegmenter
 from figureground.train.weights import save_weights
@@ -27,15 +29,19 @@ def photo():
 
 
 @pytest.fixture
-def run(tmp_path, values, recipe_file):
-    """The folder of a run of a network that was not trained, with `predict`."""
-    folder = tmp_path / "run"
-    folder.mkdir()
-    recipe = Recipe.read(recipe_file({**values, "predict": PREDICT}))
-    torch.manual_seed(0)
-    (folder / "recipe.yaml").write_text(recipe.dump())
-    save_weights(build_model(recipe), folder / "best.safetensors", recipe=recipe.dump())
-    return folder
+def run_of(tmp_path, values, recipe_file):
+    """`run_of(predict)`: the folder of a run of a network that was not trained, with that section."""
+
+    def made(predict):
+        folder = tmp_path / "run"
+        folder.mkdir()
+        recipe = Recipe.read(recipe_file({**values, "predict": predict}))
+        torch.manual_seed(0)
+        (folder / "recipe.yaml").write_text(recipe.dump())
+        save_weights(build_model(recipe), folder / "best.safetensors", recipe=recipe.dump())
+        return folder
+
+    return made
 
 
 def by_hand(network):
@@ -52,6 +58,11 @@ def by_hand(network):
         ({"views": {"scales": 2}}, r"predict\.views: scales is 2; it must be a list of numbers"),
         ({"views": {"mean": "median"}}, r"predict\.views: no mean 'median'"),
         ({"views": True}, r"'predict\.views': write a section.* \(got True\)"),
+        ({"ensemble": {}}, r"predict\.ensemble: with is None; it must be a list of shipped names"),
+        ({"ensemble": {"with": "person"}}, r"predict\.ensemble: with is 'person'; it must be a list"),
+        ({"ensemble": {"with": ["person"], "weights": [1]}}, r"predict\.ensemble: weights \(1,\) for 2 members"),
+        ({"ensemble": {"with": ["person"], "weight": [1]}}, r"predict\.ensemble: unknown key 'weight'; .*'weights'"),
+        ({"ensemble": {"with": ["person"], "mean": "median"}}, r"predict\.ensemble: no mean 'median'"),
         ({"tiles": {"overlap": 0.9}}, r"predict\.tiles: overlap must be from 0 to 0\.5, not 0\.9"),
         ({"people_first": {"crops": 0.5}}, r"predict\.people_first: crops is 0\.5; it must be a whole number"),
         ({"people_first": {}, "tiles": {}}, r"predict: people_first and tiles both look closer; give one of them"),
@@ -86,15 +97,40 @@ def test_depth_maps_are_not_handed_on(values, recipe_file):
     values["data"]["sources"] = [{**source, "depth": "depth"} for source in values["data"]["sources"]]
     values["depth"] = {}
     Recipe.read(recipe_file({**values, "predict": {"refine": "holes"}}))
-    with pytest.raises(RecipeError, match="predict: views, people_first and tiles hand no depth maps on"):
+    with pytest.raises(RecipeError, match="predict: views, ensemble, people_first and tiles hand no depth maps on"):
         Recipe.read(recipe_file({**values, "predict": {"views": {}}}))
 
 
-def test_a_run_is_used_as_its_recipe_says(run, photo):
-    network = RunSegmenter(run)
+def test_a_run_is_used_as_its_recipe_says(run_of, photo):
+    network = RunSegmenter(run_of(PREDICT))
     whole = network.as_recipe_says()
     assert (whole.name, whole.threshold, network.threshold) == ("tiny", 0.4, 0.4)
     np.testing.assert_allclose(whole(photo).probabilities, by_hand(network)(photo).probabilities, atol=1e-6)
     alone, all_of_it = network.cost(network, photo), network.cost(whole, photo)
     assert alone.parameters == all_of_it.parameters
     assert all_of_it.multiply_adds > 4 * alone.multiply_adds
+
+
+def test_other_networks_take_part(run_of, photo):
+    network = RunSegmenter(run_of({"views": {}, "ensemble": {"with": ["person-fast"], "weights": [1, 3]}}))
+    whole, other = network.as_recipe_says(), fg.load("person-fast")
+    by_hand = fg.Ensemble([fg.augmented(network), fg.augmented(other)], weights=[1, 3])
+    np.testing.assert_allclose(whole(photo).probabilities, by_hand(photo).probabilities, atol=1e-6)
+    alone, together, beside = network.cost(network, photo), network.cost(whole, photo), cost(other, photo)
+    assert together.parameters == alone.parameters + beside.parameters
+    assert together.multiply_adds == 2 * (alone.multiply_adds + beside.multiply_adds)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ("persn", r"predict\.ensemble: no network 'persn'; did you mean 'person'\?"),
+        ("other.onnx", r"predict\.ensemble: other\.onnx: "),
+        ("parts", r"predict\.ensemble: .*labels"),
+    ],
+)
+def test_other_networks_are_opened_before_the_training(values, recipe_file, tmp_path, other, message):
+    recipe = recipe_file({**values, "predict": {"ensemble": {"with": [other]}}})
+    with pytest.raises(FiguregroundError, match=message):
+        train(recipe, output=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

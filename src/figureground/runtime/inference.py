@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.checks import ArgumentError
-from figureground.errors import suggest
+from figureground.errors import suggest, within
 from figureground.labels import LabelTree
 from figureground.refine.steps import as_steps, number_or_word, read_call, write_step
 from figureground.runtime.ensemble import Ensemble, Mean
@@ -28,6 +28,8 @@ class Inference:
 
     Attributes:
         views: test-time augmentation: the settings of `augmented`, {} for the mirror image; None for the photo alone.
+        ensemble: other networks beside the own one: `with`, a list of shipped names and of paths of bundles and of
+            predictor files, and the settings of `Ensemble`, with the own network's weight first; None for none.
         people_first: a closer look at each person: the settings of `PeopleFirst`, {} for its defaults; None for none.
         tiles: a closer look tile by tile: the settings of `Tiled`, {} for its defaults; None for none.
         refine: steps after the network, as text or as names and settings; see docs/refine.md.
@@ -38,6 +40,7 @@ class Inference:
     """
 
     views: Mapping[str, Any] | None = None
+    ensemble: Mapping[str, Any] | None = None
     people_first: Mapping[str, Any] | None = None
     tiles: Mapping[str, Any] | None = None
     refine: str | Sequence[Mapping[str, Any]] = ()
@@ -48,7 +51,33 @@ class Inference:
             raise ArgumentError("people_first and tiles both look closer", remedy="give one of them")
         if self.threshold is not None:
             checked_threshold(self.threshold)
-        self.around([_Anything()])
+        self._around([_Anything() for _ in range(1 + len(self.others))], *self._shares())
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The networks beside the own one: shipped names and paths.
+
+        Raises:
+            ArgumentError: `ensemble` names none, or what is no text.
+        """
+        if self.ensemble is None:
+            return ()
+        given = self.ensemble.get("with")
+        if not isinstance(given, (list, tuple)) or not given or not all(isinstance(one, str) and one for one in given):
+            raise ArgumentError(
+                f"with is {given!r}", remedy="it must be a list of shipped names and of bundle or predictor files"
+            )
+        return tuple(given)
+
+    def check(self, labels: LabelTree) -> None:
+        """Open the networks beside the own one, whose label tree is given.
+
+        Raises:
+            FiguregroundError: one of them cannot be opened, or has other labels.
+        """
+        if self.ensemble is not None:
+            with within("predict.ensemble"):
+                Ensemble([_Anything(labels), *self._opened()])
 
     @property
     def steps(self) -> tuple[dict[str, Any], ...]:
@@ -58,16 +87,44 @@ class Inference:
     @property
     def changes_answers(self) -> bool:
         """Whether anything stands around the networks; a threshold alone does not."""
-        return bool(self.steps) or any(one is not None for one in (self.views, self.people_first, self.tiles))
+        return bool(self.steps) or any(
+            one is not None for one in (self.views, self.ensemble, self.people_first, self.tiles)
+        )
 
     def around(
         self, networks: Sequence[Segmenter], weights: Sequence[float] | None = None, mean: Mean = "probability"
     ) -> Segmenter:
         """The segmenter: views of each network, the mean of all networks, the closer look, the refinement.
 
+        Args:
+            networks: one, the own one, where there is an `ensemble`, which brings the others.
+            weights: of the networks, where there is no `ensemble`.
+            mean: of the networks, where there is no `ensemble`.
+
         Raises:
             ArgumentError: networks or weights that do not fit together, or that cannot be asked in this way.
+            FiguregroundError: a network of `ensemble` that cannot be opened.
         """
+        if self.ensemble is None:
+            return self._around(networks, weights, mean)
+        with within("predict.ensemble"):
+            everyone = [*networks, *self._opened()]
+        return self._around(everyone, *self._shares())
+
+    def _opened(self) -> list[Segmenter]:
+        from figureground.runtime.catalogue import load
+
+        return [load(name) for name in self.others]
+
+    def _shares(self) -> tuple[Sequence[float] | None, Mean]:
+        """Weights and mean of `ensemble`."""
+        given = {key: value for key, value in (self.ensemble or {}).items() if key != "with"}
+        settings = read_settings(KINDS["ensemble"], given)
+        return settings.get("weights"), settings.get("mean", "probability")
+
+    def _around(
+        self, networks: Sequence[Segmenter], weights: Sequence[float] | None = None, mean: Mean = "probability"
+    ) -> Segmenter:
         made = [_built("augmented", network, self.views) for network in networks]
         whole = Ensemble(made, weights=weights, mean=mean) if len(made) > 1 or weights is not None else made[0]
         if self.threshold is not None:
@@ -106,8 +163,8 @@ def _built(kind: str, inner: Segmenter, settings: Mapping[str, Any] | None) -> S
 class _Anything(Segmenter):
     """Stands where a network will be, so that settings are checked before there is one."""
 
-    def __init__(self) -> None:
-        super().__init__("network", LabelTree.person(), 0.5)
+    def __init__(self, labels: LabelTree | None = None) -> None:
+        super().__init__("network", labels or LabelTree.person(), 0.5)
 
     def network_size(self, height: int, width: int) -> tuple[int, int]:
         return height, width

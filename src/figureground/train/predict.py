@@ -1,4 +1,7 @@
-"""What a recipe says about the use of its network: views, closer looks, refinement, threshold. No training sees it."""
+"""What a recipe says about the use of its network: views, an ensemble, closer looks, refinement, threshold.
+
+No training sees it.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,8 @@ class Predict(Strict):
 
     views: Settings | None = None
     """Test-time augmentation: `flip`, `scales` and `mean`; `{}` is the photo and its mirror image."""
+    ensemble: Settings | None = None
+    """Other networks beside this one: `with`, shipped names and files; `weights`, this network's first; `mean`."""
     people_first: Settings | None = None
     """A closer look at each person: `find`, `margin`, `zoom` and `crops`; `{}` for the defaults."""
     tiles: Settings | None = None
@@ -27,7 +32,7 @@ class Predict(Strict):
     threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Probability from which a pixel is figure; 0.5 unless given."""
 
-    @field_validator("views", "people_first", "tiles", "refine")
+    @field_validator("views", "ensemble", "people_first", "tiles", "refine")
     @classmethod
     def _possible(cls, value: Any, info: ValidationInfo) -> Any:
         if value is not None:
@@ -42,9 +47,16 @@ class Predict(Strict):
     @property
     def inference(self) -> Inference:
         """The same as the runtime builds it."""
-        return Inference(self.views, self.people_first, self.tiles, self.refine, self.threshold)
+        return Inference(
+            views=self.views,
+            ensemble=self.ensemble,
+            people_first=self.people_first,
+            tiles=self.tiles,
+            refine=self.refine,
+            threshold=self.threshold,
+        )
 
     @property
-    def looks_again(self) -> bool:
-        """Whether the network is asked about pictures of its own making, which have no depth map beside them."""
-        return any(one is not None for one in (self.views, self.people_first, self.tiles))
+    def hides_depth(self) -> bool:
+        """Whether what stands around the network hands no depth maps on to it."""
+        return any(one is not None for one in (self.views, self.ensemble, self.people_first, self.tiles))

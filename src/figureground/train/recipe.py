@@ -85,8 +85,8 @@ class Recipe(Strict):
         _check_depth(self.depth, self.data.sources)
         if self.depth is not None and self.augment.paste:
             raise ValueError("augment.paste puts people into photos whose depth knows nothing of them: leave one away")
-        if self.depth is not None and self.depth.estimator is None and self.predict and self.predict.looks_again:
-            raise ValueError("predict: views, people_first and tiles hand no depth maps on, leave them away")
+        if self.depth is not None and self.depth.estimator is None and self.predict and self.predict.hides_depth:
+            raise ValueError("predict: views, ensemble, people_first and tiles hand no depth maps on, leave them away")
         if self.data.samples_per_epoch < self.samples_per_step:
             raise ValueError(
                 "data.samples_per_epoch is less than one batch (schedule.batch_size), times optimize.accumulate"

@@ -89,6 +89,7 @@ def run(
     L.seed_everything(recipe.seed, workers=True, verbose=False)
     with within(recipe_path):
         check_trackers(recipe)
+        recipe.inference.check(recipe.tree)
         feed = Feed(recipe, folder)
         recipe = measured(recipe, feed.training)
         task = SegmentationTask(recipe, build_model(recipe), _teacher(recipe))
@@ -116,6 +117,7 @@ def check_recipe(recipe: Recipe, folder: Path) -> None:
     if (folder / FINISHED).exists():
         return
     check_trackers(recipe)
+    recipe.inference.check(recipe.tree)
     feed = Feed(recipe, folder)
     network = recipe.network.model_copy(update={"weights": None, "partial": False})
     recipe = measured(recipe.model_copy(update={"network": network, "distill": None}), feed.training)

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from figureground.errors import NetworkError
-from figureground.runtime.cost import Cost
+from figureground.runtime.cost import Cost, cost
 from figureground.runtime.depth_input import DepthInput
 from figureground.runtime.probability import leaf_probabilities
 from figureground.runtime.segmenter import Segmenter
@@ -95,10 +95,19 @@ class RunSegmenter(Segmenter):
     def cost(self, segmenter: Segmenter, photo: NDArray[np.uint8]) -> Cost:
         """Parameters, and multiply-adds for `photo`, uint8 (H, W, 3), as torch counts them.
 
-        `segmenter` is this network, or what is made of it.
+        `segmenter` is this network, or what is made of it; bundles beside it are counted as `runtime.cost` counts them.
         """
         depth = None if self._depth_input is None else np.ones(photo.shape[:2], np.float32)
         with FlopCounterMode(display=False) as counter:
             segmenter(photo, depth=depth)
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
-        return Cost(parameters, counter.get_total_flops() // 2)
+        own = Cost(parameters, counter.get_total_flops() // 2)
+        return own if self._inference.ensemble is None or segmenter is self else _both(own, cost(segmenter, photo))
+
+
+def _both(one: Cost, other: Cost) -> Cost:
+    return Cost(_sum(one.parameters, other.parameters), _sum(one.multiply_adds, other.multiply_adds))
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other
