@@ -30,7 +30,7 @@ class Predict(Strict):
     refine: str | tuple[Settings, ...] = ()
     """Steps after the network, as `--refine` takes them, or as names and settings."""
     threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Probability from which a pixel is figure; 0.5 unless given."""
+    """Probability from which a pixel is figure; when None 0.5, with an ensemble the mean of the networks' own."""
 
     @field_validator("views", "ensemble", "people_first", "tiles", "refine")
     @classmethod
