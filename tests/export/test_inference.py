@@ -66,6 +66,13 @@ def test_the_predictor_file_names_the_other_networks(run_of, tmp_path):
     np.testing.assert_allclose(whole(photo).probabilities, by_hand(photo).probabilities, atol=1e-6)
 
 
+def test_nothing_is_written_where_another_network_is_gone(run_of, tmp_path, capsys):
+    run, output = run_of({"ensemble": {"with": [str(tmp_path / "gone.onnx")]}}), tmp_path / "mine.onnx"
+    assert main(["export", str(run), "-o", str(output)]) == 3
+    assert "predict.ensemble: " in capsys.readouterr().err
+    assert not output.exists()
+
+
 def test_a_threshold_alone_needs_no_second_file(run_of, tmp_path, capsys):
     run, output = run_of({"threshold": 0.3}), tmp_path / "mine.onnx"
     assert main(["export", str(run), "-o", str(output)]) == 0

@@ -67,6 +67,7 @@ def export_run(
         NetworkError: the run has no weights, `whole` of a tree of several roots, or the ONNX model does not compute
             what the network does.
         DataError: no pictures in `photos`.
+        FiguregroundError: a network of the recipe's `predict.ensemble` that cannot be opened, or has other labels.
         OutputError: the bundle or the report cannot be written.
     """
     recipe, model = load_run(run)
@@ -74,6 +75,8 @@ def export_run(
     network: nn.Module = model
     if whole is not None:
         network, labels = WholeFigure(model).eval(), whole_tree(recipe.tree, whole)
+    # `export_inference` needs them, and would find out with the bundle already written.
+    recipe.inference.check(labels)
     sizing = Sizing(area=area or recipe.sizing.area, multiple=recipe.sizing.multiple)
     wanted = None if recipe.depth is None else input_of(recipe.depth)
     exact = to_onnx(network) if recipe.depth is None else to_onnx_with_depth(network)
